@@ -1,0 +1,68 @@
+# The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
+# without root, kept in a per-user cache, and not done twice.
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo up budget uv servers
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
+UV_VERSION := 0.13.9
+# Exported: infra/local/go_toolchain.py installs a Go toolchain with the same uv.
+export UV := $(CACHE)/uv-$(UV_VERSION)/uv
+# The machine's own Python is used: uv would otherwise download one where it finds none.
+export UV_PYTHON_DOWNLOADS := never
+# A virtual environment that happens to be active is somebody else's.
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+SUPPORTED := import sys; (3, 11) <= sys.version_info[:2] < (3, 15) or sys.exit(1)
+# python3 where it is new enough, else the newest python3.N that is; `make … PYTHON=/path/to/python3` names one.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUPPORTED); import os; print(os.path.realpath(sys.executable))' 2>/dev/null && break; done)
+RUN := .venv/bin/python
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: uv ## Install the pinned Python packages into .venv
+	@"$(UV)" sync --frozen --python "$(PYTHON)"
+
+check: setup ## Formatting, lint, types, lock file
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	"$(UV)" lock --check --python "$(PYTHON)"
+
+test: setup servers ## Unit and integration tests (ARGS="-k budget" picks some)
+	@$(RUN) -m pytest $(ARGS)
+
+demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n])
+	@$(RUN) -m infra.local demo $(if $(CALLS),--calls $(CALLS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(WORKERS),--workers $(WORKERS))
+
+up: setup servers ## The whole stack on this machine, with a live table, until Ctrl-C
+	@$(RUN) -m infra.local up
+
+STACK ?= infra/Pulumi.local.yaml
+budget: setup ## Where every connection of a stack goes ([STACK=infra/Pulumi.production.yaml])
+	@$(RUN) -m infra.budget $(STACK)
+
+servers: setup
+	@$(RUN) -m infra.local.binaries
+
+# Installed into a directory of its own, then moved into place in one step: two runs at once do no harm.
+uv:
+	@[ -x "$(UV)" ] && exit 0; set -e; \
+	python='$(PYTHON)'; \
+	if ! "$${python:-false}" -c '$(SUPPORTED)' 2>/dev/null; then \
+		echo "Python 3.11 to 3.14 is needed$${python:+, and $$python is not one}." >&2; \
+		echo "Install it (Debian, Ubuntu: sudo apt install python3 python3-venv; Fedora: sudo dnf install python3;" >&2; \
+		echo "macOS: brew install python@3.13) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$python cannot make virtual environments: its venv module is packaged apart." >&2; \
+		"$$python" -c 'import sys; print("Debian, Ubuntu: sudo apt install python%d.%d-venv" % sys.version_info[:2])' >&2; exit 1; \
+	fi; \
+	echo "uv $(UV_VERSION): installing"; \
+	mkdir -p "$(dir $(UV))"; \
+	work=$$(mktemp -d "$(dir $(UV))install.XXXXXX"); trap 'rm -rf "$$work"' EXIT; \
+	"$$python" -m venv "$$work"; \
+	"$$work/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: uv==$(UV_VERSION) || { \
+		echo "uv $(UV_VERSION) could not be installed: network? Behind a proxy, pip's own settings apply (PIP_INDEX_URL, PIP_CERT)." >&2; exit 1; }; \
+	mv -f "$$work/bin/uv" "$(UV)"
