@@ -1,0 +1,1 @@
+"""A LiveKit agent whose jobs open their own database clients, inside a budget solved before deployment."""

@@ -1,0 +1,58 @@
+"""Admission: a worker runs at most `slots` jobs and never turns a call away below them.
+
+LiveKit's load threshold is no cap: with no active job, a burst is accepted up to the number of idle processes times
+over (measured, FACTS.md section 1). So the threshold is put out of the way and the cap stands in `on_request` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from livekit.agents import JobRequest
+
+from agent.runtime import metrics
+
+# livekit-server stops dispatching to a worker that reports this load or more (agents.target_load).
+SERVER_TARGET_LOAD = 0.7
+
+RequestHook = Callable[[JobRequest], Awaitable[None]]
+
+
+class Capacity:
+    """Counts jobs by id: those with a process, and those accepted but not yet launched.
+
+    Runs in the worker's main loop; there is no await between the check and the reservation.
+    """
+
+    def __init__(self, slots: int, active_job_ids: Callable[[], Iterable[str]]) -> None:
+        self._slots = slots
+        self._active_job_ids = active_job_ids
+        self._pending: set[str] = set()
+
+    @property
+    def taken(self) -> int:
+        """Jobs that hold a slot or are about to."""
+        return len(self._pending.union(self._active_job_ids()))
+
+    async def admit(self, request: JobRequest, decide: RequestHook | None = None) -> None:
+        """Answer a job request: refused when every slot is taken, else `decide(request)`, which by default accepts.
+
+        A refusal leaves the job to other workers (`terminate=False`; LiveKit's default would end it).
+        """
+        if self.taken >= self._slots:
+            metrics.JOB_REQUESTS.labels("rejected").inc()
+            await request.reject(terminate=False)
+            return
+        self._pending.add(request.id)
+        metrics.JOB_REQUESTS.labels("accepted").inc()
+        try:
+            await (decide(request) if decide else request.accept())
+        finally:
+            self._pending.discard(request.id)
+
+    def load(self) -> float:
+        """What is reported to livekit-server for its choice of worker: 0 to 0.7, a full worker just at the threshold.
+
+        Bracketed so, because `0.7 * 3 / 3 < 0.7` in floating point.
+        """
+        return SERVER_TARGET_LOAD * (min(self.taken, self._slots) / self._slots)

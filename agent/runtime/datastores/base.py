@@ -1,0 +1,100 @@
+"""What every datastore must offer, and the one way in which all of them are opened, counted and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from agent.runtime import metrics
+from agent.runtime.errors import DatastoreUnavailable
+from agent.runtime.lifespan import Scope
+
+logger = logging.getLogger("agent.runtime")
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Sockets a client holds now, as the server counts them.
+
+    `monitoring` are the driver's own sockets beside the pool; they carry no operations but count against the limit.
+    """
+
+    in_use: int = 0
+    idle: int = 0
+    monitoring: int = 0
+
+
+class Datastore(Protocol):
+    """A client of one datastore. `name` labels its metrics and its row in the budget."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def open(self) -> None:
+        """Connect and make sure that the server answers. Called once, in the lifespan's loop."""
+
+    async def close(self) -> None:
+        """Close every socket. Called once, also after an `open()` that failed half-way."""
+
+    def connections(self) -> Connections:
+        """What is open now; cheap, called every second."""
+
+
+DatastoreT = TypeVar("DatastoreT", bound=Datastore)
+
+
+@asynccontextmanager
+async def opened(datastore: DatastoreT) -> AsyncIterator[DatastoreT]:
+    """Open `datastore` in the current lifespan and close it at its end, whatever happens between.
+
+    A close has `Scope.datastore_close_timeout` seconds; one that raises or hangs is logged and counted and does not keep
+    the others from closing.
+
+    Raises:
+        LifespanError: this is not the place or the moment to open a datastore.
+        DatastoreUnavailable: it could not be opened; the message names it.
+    """
+    scope = Scope.current(datastore.name)
+    scope.datastores[datastore.name] = datastore
+    started = time.perf_counter()
+    try:
+        try:
+            await datastore.open()
+        except Exception as error:
+            raise DatastoreUnavailable(
+                f"{datastore.name} could not be opened after {time.perf_counter() - started:.1f} s: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        metrics.OPEN_SECONDS.labels(datastore.name).observe(time.perf_counter() - started)
+        publish(datastore)
+        yield datastore
+    finally:
+        await _close(datastore, scope)
+
+
+def publish(datastore: Datastore) -> None:
+    """Export how many connections `datastore` holds now."""
+    count = datastore.connections()
+    gauge = metrics.CONNECTIONS
+    gauge.labels(datastore.name, "in_use").set(count.in_use)
+    gauge.labels(datastore.name, "idle").set(count.idle)
+    gauge.labels(datastore.name, "monitoring").set(count.monitoring)
+
+
+async def _close(datastore: Datastore, scope: Scope) -> None:
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(scope.datastore_close_timeout):
+            await datastore.close()
+    except Exception as error:
+        metrics.CLOSE_FAILURES.labels(datastore.name).inc()
+        logger.error("%s did not close: %s: %s", datastore.name, type(error).__name__, error)
+    finally:
+        metrics.CLOSE_SECONDS.labels(datastore.name).observe(time.perf_counter() - started)
+        scope.datastores.pop(datastore.name, None)
+        publish(datastore)

@@ -1,0 +1,153 @@
+"""MongoDB by PyMongo's asynchronous client, with Beanie documents on top where models are given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from beanie import Document, init_beanie
+from pymongo import AsyncMongoClient, monitoring
+from pymongo.asynchronous.database import AsyncDatabase
+
+from agent.runtime import metrics
+from agent.runtime.datastores.base import Connections, opened
+from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL
+from agent.runtime.lifespan import Scope
+from agent.runtime.settings import MongoDBSettings
+
+NAME = "mongodb"
+# A dead peer is noticed within this many seconds even where packets vanish without a reset.
+SOCKET_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_MS = 3_000
+SERVER_SELECTION_TIMEOUT_MS = 5_000
+IDLE_TIMEOUT_MS = 60_000
+# Sockets beside the pool, per server: FACTS.md section 2, counted in the kernel.
+MONITORING_SOCKETS = {"poll": 1, "stream": 2}
+
+
+class MongoClient(AsyncMongoClient[dict[str, Any]]):
+    """An `AsyncMongoClient` that says why it cannot be passed to a job process."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(CLIENTS_DO_NOT_TRAVEL)
+
+
+class _PoolCounter(monitoring.ConnectionPoolListener):
+    """Counts pool sockets from the driver's events; monitoring sockets emit none (measured)."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+
+    @property
+    def open(self) -> int:
+        return self.events["created"] - self.events["closed"]
+
+    @property
+    def in_use(self) -> int:
+        return self.events["checked_out"] - self.events["checked_in"]
+
+    def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
+        self.events["created"] += 1
+
+    def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
+        self.events["closed"] += 1
+
+    def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
+        self.events["checked_out"] += 1
+        metrics.CHECKOUT_SECONDS.labels(NAME).observe(event.duration)
+
+    def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
+        self.events["checked_in"] += 1
+
+    def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None: ...
+    def connection_check_out_started(self, event: monitoring.ConnectionCheckOutStartedEvent) -> None: ...
+    def connection_check_out_failed(self, event: monitoring.ConnectionCheckOutFailedEvent) -> None: ...
+    def pool_created(self, event: monitoring.PoolCreatedEvent) -> None: ...
+    def pool_ready(self, event: monitoring.PoolReadyEvent) -> None: ...
+    def pool_cleared(self, event: monitoring.PoolClearedEvent) -> None: ...
+    def pool_closed(self, event: monitoring.PoolClosedEvent) -> None: ...
+
+
+class _MonitoredServers(monitoring.ServerHeartbeatListener):
+    """The servers whose last heartbeat succeeded: each of them holds monitoring sockets."""
+
+    def __init__(self) -> None:
+        self.addresses: set[tuple[str, int | None]] = set()
+
+    def started(self, event: monitoring.ServerHeartbeatStartedEvent) -> None: ...
+
+    def succeeded(self, event: monitoring.ServerHeartbeatSucceededEvent) -> None:
+        self.addresses.add(event.connection_id)
+
+    def failed(self, event: monitoring.ServerHeartbeatFailedEvent) -> None:
+        self.addresses.discard(event.connection_id)
+
+
+class MongoDB:
+    """A bounded client. `models` are registered with Beanie; indexes are neither read nor made here."""
+
+    name = NAME
+
+    def __init__(self, settings: MongoDBSettings, pool: int, models: Sequence[type[Document]]) -> None:
+        self._pool = _PoolCounter()
+        self._servers = _MonitoredServers()
+        self._monitoring_sockets = MONITORING_SOCKETS[settings.monitoring]
+        self._models = models
+        self._closed = False
+        self.client = MongoClient(
+            settings.url.get_secret_value(),
+            maxPoolSize=pool,
+            minPoolSize=0,
+            waitQueueTimeoutMS=round(settings.wait_seconds * 1000),
+            serverMonitoringMode=settings.monitoring,
+            serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
+            connectTimeoutMS=CONNECT_TIMEOUT_MS,
+            socketTimeoutMS=SOCKET_TIMEOUT_MS,
+            maxIdleTimeMS=IDLE_TIMEOUT_MS,
+            tz_aware=True,
+            event_listeners=[self._pool, self._servers],
+        )
+        self.database: AsyncDatabase[dict[str, Any]] = self.client[settings.database]
+
+    async def open(self) -> None:
+        if self._models:
+            # skip_indexes: indexes are made once, by `python -m agent indexes`, not by every call.
+            await init_beanie(database=self.database, document_models=list(self._models), skip_indexes=True)
+        else:
+            await self.database.command("ping")
+
+    async def close(self) -> None:
+        await self.client.close()
+        self._closed = True
+
+    def connections(self) -> Connections:
+        if self._closed:
+            return Connections()
+        return Connections(
+            in_use=self._pool.in_use,
+            idle=self._pool.open - self._pool.in_use,
+            monitoring=len(self._servers.addresses) * self._monitoring_sockets,
+        )
+
+
+@asynccontextmanager
+async def mongodb(
+    models: Sequence[type[Document]] = (), *, settings: MongoDBSettings | None = None
+) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """Open MongoDB in a job or worker lifespan and yield the database of `MONGODB_DATABASE`.
+
+    Args:
+        models: Beanie documents to register with this client.
+        settings: instead of the environment's.
+
+    Raises:
+        SettingsError: `MONGODB_URL` is missing or a variable is unusable.
+        LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
+    """
+    settings = settings or MongoDBSettings.from_environment()
+    pool = settings.pool if Scope.current(NAME).kind == "job" else settings.worker_pool
+    async with opened(MongoDB(settings, pool, models)) as datastore:
+        yield datastore.database
+

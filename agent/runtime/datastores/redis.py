@@ -1,0 +1,129 @@
+"""Redis (or Valkey) by redis-py's asyncio client, over one bounded pool that waits instead of growing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from agent.runtime import metrics
+from agent.runtime.datastores.base import Connections, opened
+from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, IN_THE_LIFESPAN, LifespanError, SettingsError
+from agent.runtime.lifespan import Scope
+from agent.runtime.settings import RedisSettings
+
+NAME = "redis"
+SOCKET_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 3.0
+# An idle connection is checked before use when it was silent this long: a restarted server is noticed.
+HEALTH_CHECK_SECONDS = 30
+RETRIES = 3
+
+
+class BoundedPool(BlockingConnectionPool):
+    """A pool that belongs to one loop of one process, and stays closed once it is closed.
+
+    redis-py by itself reconnects silently after `aclose()` and does not notice another loop (measured, FACTS.md).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._owner = (os.getpid(), asyncio.get_running_loop())
+        self._closed = False
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> AbstractConnection:
+        if self._closed:
+            raise LifespanError(f"{NAME} is closed: its lifespan has been left. {IN_THE_LIFESPAN}")
+        if self._owner != (os.getpid(), asyncio.get_running_loop()):
+            raise LifespanError(f"{NAME} was used in another loop or process than its own. {CLIENTS_DO_NOT_TRAVEL}")
+        started = time.perf_counter()
+        connection: AbstractConnection = await super().get_connection(*args, **kwargs)
+        metrics.CHECKOUT_SECONDS.labels(NAME).observe(time.perf_counter() - started)
+        return connection
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await super().aclose()
+
+    def connections(self) -> Connections:
+        """Connected sockets; redis-py's own `get_connection_count()` counts objects, connected or not."""
+        return Connections(
+            in_use=sum(c.is_connected for c in self._in_use_connections),
+            idle=sum(c.is_connected for c in self._available_connections),
+        )
+
+
+class RedisClient(Redis):
+    """A `Redis` that says why it cannot be passed to a job process."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(CLIENTS_DO_NOT_TRAVEL)
+
+
+class RedisDatastore:
+    """A client over one `BoundedPool`, which pub/sub and blocking commands share."""
+
+    name = NAME
+
+    def __init__(self, settings: RedisSettings, pool: int) -> None:
+        self._pool = BoundedPool.from_url(
+            settings.url.get_secret_value(),
+            max_connections=pool,
+            timeout=settings.wait_seconds,
+            # from_url gives no retries unless the pool has them (measured, FACTS.md).
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_keepalive=True,
+            health_check_interval=HEALTH_CHECK_SECONDS,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            decode_responses=True,
+        )
+        if self._pool.max_connections != pool:
+            raise SettingsError(
+                "environment: REDIS_URL sets max_connections, which would override the budget's REDIS_POOL; "
+                "accepted: a URL without max_connections"
+            )
+        self.client = RedisClient(connection_pool=self._pool)
+
+    async def open(self) -> None:
+        await self.client.ping()
+
+    async def close(self) -> None:
+        # With connection_pool= the client does not own the pool, so both are closed.
+        try:
+            await self.client.aclose()
+        finally:
+            await self._pool.aclose()
+
+    def connections(self) -> Connections:
+        return self._pool.connections()
+
+
+@asynccontextmanager
+async def redis(*, settings: RedisSettings | None = None) -> AsyncIterator[Redis]:
+    """Open Redis in a job or worker lifespan and yield the client; replies are `str`.
+
+    Args:
+        settings: instead of the environment's.
+
+    Raises:
+        SettingsError: `REDIS_URL` is missing or a variable is unusable.
+        LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
+    """
+    settings = settings or RedisSettings.from_environment()
+    pool = settings.pool if Scope.current(NAME).kind == "job" else settings.worker_pool
+    async with opened(RedisDatastore(settings, pool)) as datastore:
+        yield datastore.client

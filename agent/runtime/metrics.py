@@ -1,0 +1,122 @@
+"""Prometheus metrics that stay true when processes die: one file a slot, not one a process.
+
+`prometheus_client` keeps a file per process and never removes it; with a process per job, files and scrape time grow
+without bound. Here the identity in the file's name is the slot that the job owns (`slot3`) or the worker's main process
+(`worker-<pid>`). A process that owns neither must not touch a metric; should a library do so, its file carries the pid
+(`unowned-<pid>`) and the sweeper removes it when the process is gone.
+
+Names follow the Prometheus conventions: base units, `_total` for counters. Alerts and dashboards rely on them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import mark_process_dead
+
+_identity: str | None = None
+
+
+def _process_identifier() -> str:
+    return _identity or f"unowned-{os.getpid()}"
+
+
+_SlotValue: type | None = None
+
+
+def install() -> None:
+    """Keep values in files named by `own()`. Called by LifespanServer, once PROMETHEUS_MULTIPROC_DIR is known.
+
+    It replaces the class of values itself, so that it does not matter that prometheus_client was imported (by
+    livekit.agents) before. Commands that serve no metrics do not call it and keep theirs in memory.
+    """
+    global _SlotValue
+    if _SlotValue is None:
+        _SlotValue = values.MultiProcessValue(_process_identifier)
+        values.ValueClass = _SlotValue
+
+
+OPEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+CHECKOUT_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+
+# Every metric has a label: one without would open its file at import, before an identity is owned, and LiveKit's
+# start-up wipe of the directory would orphan it.
+CONNECTIONS = Gauge(
+    "agent_datastore_connections",
+    "Open connections of this worker and its jobs, by use; monitoring sockets belong to the driver.",
+    ["datastore", "state"],
+    multiprocess_mode="livesum",
+)
+CONNECTIONS_BUDGET = Gauge(
+    "agent_datastore_connections_budget",
+    "Connections that the budget grants to this worker with all its slots taken.",
+    ["datastore"],
+    multiprocess_mode="livesum",
+)
+JOB_SLOTS = Gauge(
+    "agent_job_slots", "Jobs this worker may run at once.", ["agent_name"], multiprocess_mode="livesum"
+)
+JOBS_RUNNING = Gauge(
+    "agent_jobs_running", "Jobs running on this worker.", ["agent_name"], multiprocess_mode="livesum"
+)
+WORKER_STATE = Gauge(
+    "agent_worker_state",
+    "1 for the state the worker is in: starting, serving or draining.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+JOB_REQUESTS = Counter(
+    "agent_job_requests", "Job requests answered: accepted, or rejected because all slots are taken.", ["result"]
+)
+JOBS = Counter("agent_jobs", "Jobs ended: completed, failed, or killed (died without closing).", ["outcome"])
+OPEN_SECONDS = Histogram(
+    "agent_datastore_open_duration_seconds",
+    "Time to open a datastore at the start of a job.",
+    ["datastore"],
+    buckets=OPEN_BUCKETS,
+)
+CLOSE_SECONDS = Histogram(
+    "agent_datastore_close_duration_seconds",
+    "Time to close a datastore at the end of a job.",
+    ["datastore"],
+    buckets=OPEN_BUCKETS,
+)
+CHECKOUT_SECONDS = Histogram(
+    "agent_datastore_checkout_duration_seconds",
+    "Time an operation waited for a connection of its pool.",
+    ["datastore"],
+    buckets=CHECKOUT_BUCKETS,
+)
+CLOSE_FAILURES = Counter(
+    "agent_datastore_close_failures",
+    "Closes that raised or passed their deadline; their sockets end with the process.",
+    ["datastore"],
+)
+
+
+def own(identity: str) -> None:
+    """From here on this process's metrics are written under `identity`. What a dead owner left is removed."""
+    global _identity
+    forget(identity)
+    _identity = identity
+
+
+def forget(identity: str) -> None:
+    """Drop the live gauges of an owner that is gone; its counters and histograms stay."""
+    mark_process_dead(identity)
+
+
+def has_live_gauges(directory: Path, identity: str) -> bool:
+    """True while an owner's gauges are on disk: it lives, or it died without a clean end."""
+    return any(directory.glob(f"gauge_live*_{identity}.db"))
+
+
+def remove_unowned(directory: Path) -> None:
+    """Remove files of processes that touched a metric without owning a slot, once they are gone."""
+    for file in directory.glob("*_unowned-*.db"):
+        pid = int(file.stem.rpartition("-")[2])
+        if not psutil.pid_exists(pid):
+            file.unlink(missing_ok=True)

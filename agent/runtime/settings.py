@@ -1,0 +1,157 @@
+"""Environment → typed settings. Numbers come solved from `infra/budget.py`; nothing is computed here.
+
+Every error names the variable, what it held (never for a secret) and what is accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from agent.runtime.errors import SettingsError
+
+
+def _secret_url(*schemes: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if not str(value).startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"accepted: a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Connections = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class _Environment(BaseModel):
+    """Fields are named by their environment variable (alias); an empty variable counts as unset."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the process environment, or `environ`.
+
+        Raises:
+            SettingsError: one line per unusable variable.
+        """
+        source = os.environ if environ is None else environ
+        given = {name: value for name, value in source.items() if value != ""}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(_explain(cls, error, given)) from None
+
+
+def _explain(cls: type[BaseModel], error: ValidationError, given: Mapping[str, str]) -> str:
+    secret = {f.alias for f in cls.model_fields.values() if "SecretStr" in str(f.annotation)}
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        if problem["type"] == "missing":
+            lines.append(f"{name} is not set")
+            continue
+        held = "(hidden)" if name in secret else repr(given.get(name))
+        lines.append(f"{name}={held}: {problem['msg'].removeprefix('Value error, ')}")
+    return "environment: " + "; ".join(lines)
+
+
+class WorkerSettings(_Environment):
+    """One worker and its jobs. Times are in seconds, sizes in jobs, processes or connections."""
+
+    agent_name: str = Field("assistant", alias="AGENT_NAME", min_length=1)
+    slots: int = Field(4, alias="AGENT_SLOTS", ge=1, le=1_000, description="jobs at once, the hard cap")
+    idle_processes: int = Field(1, alias="AGENT_IDLE_PROCESSES", ge=0, le=1_000)
+    max_call_seconds: Seconds = Field(3600, alias="AGENT_MAX_CALL_SECONDS")
+    goodbye_seconds: Seconds = Field(30, alias="AGENT_GOODBYE_SECONDS")
+    join_timeout_seconds: Seconds = Field(60, alias="AGENT_JOIN_TIMEOUT_SECONDS")
+    drain_timeout_seconds: int = Field(3630, alias="AGENT_DRAIN_TIMEOUT_SECONDS", ge=1, le=86_400)
+    session_end_timeout_seconds: Seconds = Field(60, alias="AGENT_SESSION_END_TIMEOUT_SECONDS")
+    open_timeout_seconds: Seconds = Field(10, alias="AGENT_OPEN_TIMEOUT_SECONDS")
+    # LiveKit kills a job 10 s after it announced its end (shutdown_process_timeout); all closing must fit.
+    close_timeout_seconds: Annotated[Seconds, Field(lt=10)] = Field(8, alias="AGENT_CLOSE_TIMEOUT_SECONDS")
+    datastore_close_timeout_seconds: Seconds = Field(3, alias="AGENT_DATASTORE_CLOSE_TIMEOUT_SECONDS")
+    host: str = Field("", alias="AGENT_HOST", description="address of the health and metrics ports; '' is all")
+    http_port: Port = Field(8081, alias="AGENT_HTTP_PORT")
+    metrics_port: Port = Field(9464, alias="AGENT_METRICS_PORT")
+    slot_directory: Path = Field(alias="AGENT_SLOT_DIRECTORY")
+    metrics_directory: Path = Field(alias="PROMETHEUS_MULTIPROC_DIR")
+    transcript_retention_days: int = Field(30, alias="TRANSCRIPT_RETENTION_DAYS", ge=1, le=3_650)
+
+
+class MongoDBSettings(_Environment):
+    """How one client reaches MongoDB, and its share of the server's connections."""
+
+    url: Annotated[SecretStr, _secret_url("mongodb", "mongodb+srv")] = Field(alias="MONGODB_URL")
+    database: str = Field("agent", alias="MONGODB_DATABASE", min_length=1)
+    pool: Connections = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
+    worker_pool: Connections = Field(1, alias="MONGODB_WORKER_POOL")
+    monitoring: Literal["poll", "stream"] = Field("poll", alias="MONGODB_MONITORING")
+    wait_seconds: Seconds = Field(5, alias="MONGODB_WAIT_SECONDS", description="longest wait for the pool")
+
+
+class RedisSettings(_Environment):
+    """How one client reaches Redis, and its share of the server's connections."""
+
+    url: Annotated[SecretStr, _secret_url("redis", "rediss", "unix")] = Field(alias="REDIS_URL")
+    pool: Connections = Field(2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking")
+    worker_pool: Connections = Field(1, alias="REDIS_WORKER_POOL")
+    wait_seconds: Seconds = Field(5, alias="REDIS_WAIT_SECONDS", description="longest wait for the pool")
+
+
+BUDGET_SUFFIX = "_CONNECTIONS_PER_WORKER"
+
+
+def connection_budgets() -> dict[str, int]:
+    """What the budget grants to one worker with all its slots taken: `{"mongodb": 26}`, in connections.
+
+    From every `<DATASTORE>_CONNECTIONS_PER_WORKER` in the environment, so that a datastore of your own needs no code here.
+
+    Raises:
+        SettingsError: a value is not a whole number.
+    """
+    budgets = {}
+    for name, value in os.environ.items():
+        if name.endswith(BUDGET_SUFFIX) and value != "":
+            if not value.isdecimal():
+                raise SettingsError(f"environment: {name}={value!r}: accepted: a whole number of connections")
+            budgets[name.removesuffix(BUDGET_SUFFIX).lower()] = int(value)
+    return budgets
+
+
+def worker_settings() -> WorkerSettings:
+    """The worker's settings, with directories made where the environment names none.
+
+    Directories of our own making are put into `os.environ`, so that job processes, which import this anew,
+    find the same ones.
+
+    Raises:
+        SettingsError: see `_Environment.from_environment`; or the directory cannot be made, or both
+            directories are one (LiveKit empties the metrics directory at every start).
+    """
+    if not os.environ.get("AGENT_SLOT_DIRECTORY"):
+        os.environ["AGENT_SLOT_DIRECTORY"] = tempfile.mkdtemp(prefix="agent-slots-")
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ["AGENT_SLOT_DIRECTORY"]) / "metrics")
+    settings = WorkerSettings.from_environment()
+    if settings.slot_directory.resolve() == settings.metrics_directory.resolve():
+        raise SettingsError(
+            f"environment: AGENT_SLOT_DIRECTORY and PROMETHEUS_MULTIPROC_DIR are both {settings.slot_directory}; "
+            "accepted: two directories, since LiveKit empties the second at every start"
+        )
+    for name, directory in (
+        ("AGENT_SLOT_DIRECTORY", settings.slot_directory),
+        ("PROMETHEUS_MULTIPROC_DIR", settings.metrics_directory),
+    ):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"environment: {name}={str(directory)!r}: {error.strerror}") from None
+    return settings

@@ -1,0 +1,80 @@
+"""The worker's main process publishes its own gauges and removes those of jobs that died, once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Literal
+
+from agent.runtime import metrics
+from agent.runtime.datastores.base import publish
+from agent.runtime.lifespan import Scope
+from agent.runtime.settings import WorkerSettings, connection_budgets
+from agent.runtime.slots import SlotDirectory
+
+logger = logging.getLogger("agent.runtime")
+
+INTERVAL_SECONDS = 1.0
+WorkerState = Literal["starting", "serving", "draining"]
+STATES: tuple[WorkerState, ...] = ("starting", "serving", "draining")
+
+
+class Sweeper:
+    """Truth within `INTERVAL_SECONDS` of a death, at a cost that depends on the number of slots alone."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        scope: Scope,
+        running: Callable[[], int],
+        state: Callable[[], WorkerState],
+    ) -> None:
+        self._settings = settings
+        self._scope = scope
+        self._running = running
+        self._state = state
+        self._slots = SlotDirectory(settings.slot_directory, settings.slots)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        metrics.own(f"worker-{os.getpid()}")
+        self._publish_budget()
+        try:
+            while True:
+                try:
+                    self.sweep()
+                except Exception:
+                    logger.exception("a sweep of the gauges failed; the next one follows")
+                await asyncio.sleep(INTERVAL_SECONDS)
+        finally:
+            self._slots.close()
+
+    def sweep(self) -> None:
+        self._remove_dead()
+        metrics.remove_unowned(self._settings.metrics_directory)
+        metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(self._running())
+        current = self._state()
+        for state in STATES:
+            metrics.WORKER_STATE.labels(state).set(state == current)
+        for datastore in list(self._scope.datastores.values()):
+            publish(datastore)
+
+    def _remove_dead(self) -> None:
+        for slot in self._slots.files:
+            # A living owner keeps its lock, so trying does not disturb it; a free slot without gauges is not tried,
+            # so that a job which asks for it in this instant finds it free.
+            if metrics.has_live_gauges(self._settings.metrics_directory, slot.name) and slot.try_lock():
+                try:
+                    if metrics.has_live_gauges(self._settings.metrics_directory, slot.name):
+                        metrics.forget(slot.name)
+                        metrics.JOBS.labels("killed").inc()
+                        logger.warning("a job died without closing", extra={"slot": slot.name})
+                finally:
+                    slot.unlock()
+
+    def _publish_budget(self) -> None:
+        metrics.JOB_SLOTS.labels(self._settings.agent_name).set(self._settings.slots)
+        for datastore, connections in connection_budgets().items():
+            metrics.CONNECTIONS_BUDGET.labels(datastore).set(connections)

@@ -1,0 +1,116 @@
+"""The agent: yours to change. It opens MongoDB and Redis once per call and closes them after the transcript is saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from beanie.operators import Inc, Set
+from livekit.agents import Agent, AgentSession, JobContext
+from livekit.agents.voice.room_io import RoomOptions
+from redis.asyncio import Redis
+
+from agent.models import DOCUMENTS, Caller, Message, Transcript, session_key
+from agent.runtime import LifespanServer
+from agent.runtime.datastores.mongodb import mongodb
+from agent.runtime.datastores.mongodb_indexes import check_indexes
+from agent.runtime.datastores.redis import redis
+from agent.runtime.scripted_llm import ScriptedLLM
+
+KINDS = ("stt", "llm", "tts")
+SESSION_STATE_SECONDS = 3600
+
+
+@dataclass
+class Call:
+    """What the lifespan yields: one per call."""
+
+    redis: Redis
+    started_at: datetime
+    caller_id: str = ""
+    session: AgentSession[None] | None = None
+
+
+@asynccontextmanager
+async def lifespan(ctx: JobContext) -> AsyncIterator[Call]:
+    """Once per call, in the job's own loop: open, yield, close in reverse order."""
+    async with mongodb(DOCUMENTS), redis() as cache:
+        yield Call(redis=cache, started_at=datetime.now(UTC))
+
+
+@asynccontextmanager
+async def worker_lifespan() -> AsyncIterator[None]:
+    """Once per worker, before it takes calls: do the datastores answer, are the indexes there?"""
+    async with mongodb(DOCUMENTS), redis():
+        await check_indexes(DOCUMENTS)
+        yield
+
+
+server = LifespanServer(lifespan=lifespan, worker_lifespan=worker_lifespan)
+
+
+def new_session() -> AgentSession[None]:
+    """Text in, text out with a scripted model; a voice pipeline where AGENT_STT, AGENT_LLM and AGENT_TTS name models."""
+    models = {kind: os.environ[f"AGENT_{kind.upper()}"] for kind in KINDS if os.environ.get(f"AGENT_{kind.upper()}")}
+    return AgentSession(**models) if models else AgentSession(llm=ScriptedLLM(), vad=None)
+
+
+class Assistant(Agent):
+    """Counts its turns in Redis, so that whoever else serves this caller knows where the call stands."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(instructions="You are a friendly assistant. Answer in one or two sentences.")
+        self._call = call
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+
+    async def llm_node(self, *args: Any, **kwargs: Any) -> Any:
+        key = session_key(self._call.caller_id)
+        await self._call.redis.hincrby(key, "turns", 1)
+        await self._call.redis.expire(key, SESSION_STATE_SECONDS)
+        return Agent.default.llm_node(self, *args, **kwargs)
+
+
+async def save_transcript(ctx: JobContext, call: Call) -> None:
+    """After the session, while MongoDB is still open."""
+    if call.session is None:
+        return
+    now = datetime.now(UTC)
+    await Transcript(
+        room=ctx.room.name,
+        job_id=ctx.job.id,
+        caller_id=call.caller_id,
+        started_at=call.started_at,
+        ended_at=now,
+        expires_at=now + timedelta(days=server.settings.transcript_retention_days),
+        messages=[
+            Message(role=m.role, text=m.text_content or "", at=datetime.fromtimestamp(m.created_at, UTC))
+            for m in call.session.history.messages()
+        ],
+    ).insert()
+
+
+async def say_goodbye(ctx: JobContext, call: Call) -> None:
+    """At AGENT_MAX_CALL_SECONDS."""
+    if call.session is not None:
+        await call.session.generate_reply(instructions="The time is up: say goodbye.")
+
+
+@server.rtc_session(on_session_end=save_transcript, on_time_limit=say_goodbye)
+async def entrypoint(ctx: JobContext, call: Call) -> None:
+    await ctx.connect()
+    call.caller_id = (await ctx.wait_for_participant()).identity
+    now = datetime.now(UTC)
+    await Caller.find_one(Caller.caller_id == call.caller_id).upsert(
+        Inc({Caller.calls: 1}),
+        Set({Caller.last_seen: now}),
+        on_insert=Caller(caller_id=call.caller_id, calls=1, first_seen=now, last_seen=now),
+    )
+    call.session = new_session()
+    voice = {"audio_input": call.session.stt is not None, "audio_output": call.session.tts is not None}
+    await call.session.start(Assistant(call), room=ctx.room, room_options=RoomOptions(**voice))
