@@ -35,7 +35,7 @@ _NETWORK = re.compile(
 )
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+class Stopped(Exception):
     """The build was asked to stop and has stopped."""
 
 
