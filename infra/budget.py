@@ -1,0 +1,465 @@
+"""The budget: from the promise (calls at once) to every number that is deployed. Pure; it alone calculates.
+
+For each datastore, on every node of it (any member of a replica set may become primary):
+
+    workers_at_peak × (slots × per_job + per_worker) + Σ consumers (processes × connections)
+        + what the provider keeps back + reserve  <=  limit
+
+`python -m infra.budget FILE [--json]` solves a stack file and prints where every connection goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.config import (
+    DatastoreConfig,
+    FastRolling,
+    FleetConfig,
+    MongoDBConfig,
+    RedisConfig,
+    StackConfig,
+    StrictRolling,
+)
+from infra.plans import PLANS, Kind, Plan, families, plans_of
+from infra.platforms import PLATFORMS
+from infra.solution import (
+    Alerts,
+    Datastore,
+    Fleet,
+    LimitSource,
+    MongoDBServer,
+    PlanFit,
+    RedisServer,
+    RollingOption,
+    Row,
+    RowKind,
+    Solution,
+    Time,
+    grouped,
+)
+
+# PyMongo, sockets to each node beside the pool, seen on 4.20: FACTS 2.
+MONITORS = {"poll": 1, "stream": 2}
+# What one member of a replica set opens to another. mongod's log names them by executor: ReplNetwork 2
+# (heartbeats), ReplicaSetMonitor 2, ReplCoordExternNetwork 1, MirrorMaestro 1, OplogFetcher 1, sync source
+# feedback 1: 8 in all. 10 leaves two for an initial sync. Read in published logs, not measured here: no real
+# mongod was to be had.
+MONGODB_CONNECTIONS_PER_PEER = 10
+# redis-py keeps one Redis per Sentinel and client: FACTS 3. A Sentinel opens a command and a pub/sub link to
+# the server it watches and a command link to each other Sentinel (redis/src/sentinel.c, instanceLink).
+LINKS_TO_SENTINEL = 1
+LINKS_FROM_SENTINEL = 2
+# Redis's default maxclients, and the descriptors it keeps for itself: FACTS 5.
+REDIS_DEFAULT_MAXCLIENTS = 10_000
+REDIS_OWN_DESCRIPTORS = 32
+
+# About 1 MB and 2 descriptors a connection (FACTS 5). The base holds mongod itself and what it allocates
+# beside the cache; the files are WiredTiger's (one a collection, one an index), the journal's and the
+# diagnostics'.
+MONGODB_CONNECTION_MIB = 1
+MONGODB_BASE_MIB = 256
+MONGODB_DESCRIPTORS_PER_CONNECTION = 2
+MONGODB_FILES = 1024
+# A Redis client: 16 KiB reply buffer, up to 32 KiB query buffer, its structure, the kernel's socket: 64 KiB
+# at most. The base holds redis-server itself; a server that forks to save needs max_memory_mib once more.
+REDIS_CONNECTIONS_PER_MIB = 16
+REDIS_BASE_MIB = 64
+
+# LiveKit: a job is assigned within 7.5 s and its process initialised within 10 s before anything of ours
+# runs: FACTS 1.
+JOB_START_SECONDS = 18
+# LiveKit, after a job's end began: 15 s for the entrypoint, 60 s for AgentSession.aclose, then
+# session_end_timeout, then shutdown_process_timeout for callbacks and exit: FACTS 1.
+ENTRYPOINT_EXIT_SECONDS = 15
+SESSION_CLOSE_SECONDS = 60
+SHUTDOWN_PROCESS_TIMEOUT_SECONDS = 10
+# The worker lifespan's close (at most 9 s), the main process's exit, and the kubelet's own delay.
+GRACE_MARGIN_SECONDS = 30
+# Pulling the image, once a node; a deadline too short reports as failed a rollout that then succeeds: FACTS
+# 5.
+PROGRESS_MARGIN_SECONDS = 300
+# A ReplicaSet that was refused by the quota retries at growing intervals, of at most 1000 s: FACTS 5.
+QUOTA_RETRY_SECONDS = 1000
+# Pulumi has to outlast the deadline to report what Kubernetes says of it.
+PULUMI_MARGIN_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one job and one worker hold on a node."""
+
+    per_job: int
+    reason: str
+    per_worker: int
+
+
+def solve(config: StackConfig) -> Solution:
+    """Solves the budget. A config that does not fit is solved too, with `fits` False; nothing is raised."""
+    fleet = _fleet(config.fleet)
+    time = _time(config.fleet, fleet)
+    datastores = _datastores(config, fleet)
+    return Solution(
+        digest=digest(config),
+        fits=all(datastore.fits for datastore in datastores.values()),
+        fleet=fleet,
+        time=time,
+        datastores=datastores,
+        rolling_options=_rolling_options(config),
+        warnings=tuple(_warnings(config, time, fleet)),
+    )
+
+
+def digest(config: StackConfig) -> str:
+    """16 hexadecimal digits over the inputs: the config, defaults included, and the plans' numbers."""
+    plans = [PLANS[name] for name in (config.mongodb.plan, config.redis.plan) if name]
+    inputs = {
+        "config": config.model_dump(mode="json"),
+        "plans": {plan.name: [plan.limit, plan.family.reserved] for plan in plans},
+    }
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def jobs_for(workers: int, slots: int) -> int:
+    """The promise that so many workers can keep."""
+    return workers * slots
+
+
+def jobs_per_cell(jobs: int, cells: int) -> int:
+    """The promise of each cell when so many cells share one."""
+    return _ceil(jobs, cells)
+
+
+def _ceil(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _fleet(config: FleetConfig) -> Fleet:
+    max_replicas = _ceil(config.jobs, config.slots)
+    rolling = config.rolling
+    if isinstance(rolling, FastRolling):
+        # Each rollout leaves a whole fleet draining; surge pods belong to the new one (KIND.md: peak 2 ×
+        # replicas).
+        spare = rolling.rollouts_per_grace_period * max_replicas
+    else:
+        spare = rolling.surge + rolling.failure_spare
+    workers_at_peak = max_replicas + spare
+    return Fleet(
+        jobs=config.jobs,
+        slots=config.slots,
+        idle_processes=config.idle_processes,
+        job_processes_per_worker=config.slots + config.idle_processes,
+        max_replicas=max_replicas,
+        spare=spare,
+        workers_at_peak=workers_at_peak,
+        quota_pods=workers_at_peak,
+        mode=config.rolling.mode,
+        surge=config.rolling.surge,
+    )
+
+
+def _time(config: FleetConfig, fleet: Fleet) -> Time:
+    job_end = (
+        ENTRYPOINT_EXIT_SECONDS
+        + SESSION_CLOSE_SECONDS
+        + config.session_end_timeout_seconds
+        + SHUTDOWN_PROCESS_TIMEOUT_SECONDS
+    )
+    # A job accepted just before SIGTERM lives this long, its own end included: a drain that is cut off
+    # earlier would end calls that are within their time.
+    drain = (
+        JOB_START_SECONDS
+        + config.open_timeout_seconds
+        + config.max_call_seconds
+        + config.goodbye_seconds
+        + job_end
+    )
+    # At the drain's timeout LiveKit asks the jobs that are left to end, and waits for each step of that once
+    # more (ipc/supervised_proc.py, aclose); without the second job_end a job that overran would lose its
+    # transcript.
+    grace = config.pre_stop_seconds + drain + job_end + GRACE_MARGIN_SECONDS
+    waves = _ceil(fleet.max_replicas, fleet.surge)
+    if fleet.mode == "fast":
+        # Waves follow each other as soon as the new pods are ready; at the end the last old ones still drain.
+        until_all_new = waves * config.worker_start_seconds
+        rollout = until_all_new + grace
+        deadline = until_all_new + PROGRESS_MARGIN_SECONDS
+    else:
+        # A wave starts when the quota lets it, that is, when the one before has drained and gone.
+        rollout = waves * (config.worker_start_seconds + grace)
+        deadline = rollout + waves * min(grace, QUOTA_RETRY_SECONDS) + PROGRESS_MARGIN_SECONDS
+    return Time(
+        open_timeout_seconds=config.open_timeout_seconds,
+        max_call_seconds=config.max_call_seconds,
+        goodbye_seconds=config.goodbye_seconds,
+        session_end_timeout_seconds=config.session_end_timeout_seconds,
+        close_timeout_seconds=config.close_timeout_seconds,
+        shutdown_process_timeout_seconds=SHUTDOWN_PROCESS_TIMEOUT_SECONDS,
+        job_start_seconds=JOB_START_SECONDS,
+        job_end_seconds=job_end,
+        pre_stop_seconds=config.pre_stop_seconds,
+        drain_timeout_seconds=drain,
+        termination_grace_period_seconds=grace,
+        worker_start_seconds=config.worker_start_seconds,
+        rollout_seconds=rollout,
+        progress_deadline_seconds=deadline,
+        pulumi_timeout_seconds=deadline + PULUMI_MARGIN_SECONDS,
+    )
+
+
+def _datastores(config: StackConfig, fleet: Fleet) -> dict[str, Datastore]:
+    found = [_mongodb(config.mongodb, fleet), _redis(config.redis, fleet)]
+    if config.redis.sentinels:
+        found.append(_sentinel(config.redis, fleet))
+    return {datastore.name: datastore for datastore in found}
+
+
+def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
+    monitors = MONITORS[config.monitoring]
+    share = _Share(
+        per_job=config.pool + monitors,
+        reason=f"pool {config.pool} + {'1 polling monitor' if monitors == 1 else '2 streaming monitors'}",
+        per_worker=config.worker_pool + monitors if config.worker_pool else 0,
+    )
+    rows = _Rows(fleet)
+    rows.add_fleet(share)
+    rows.add_consumers(config)
+    own = config.plan is None and config.limit is None
+    if own and config.nodes > 1:
+        peers = config.nodes - 1
+        formula = f"{peers} other {'member' if peers == 1 else 'members'} × {MONGODB_CONNECTIONS_PER_PEER}"
+        rows.add("peers", "peers", formula, peers * MONGODB_CONNECTIONS_PER_PEER)
+    rows.add_plan_and_reserve(config.plan, config.reserve)
+    server = MongoDBServer(
+        max_incoming_connections=rows.total,
+        cache_mib=config.cache_mib,
+        memory_mib=config.cache_mib + MONGODB_BASE_MIB + MONGODB_CONNECTION_MIB * rows.total,
+        file_descriptors=MONGODB_DESCRIPTORS_PER_CONNECTION * rows.total + MONGODB_FILES,
+    )
+    return _datastore(
+        "mongodb",
+        "MongoDB",
+        share,
+        rows,
+        nodes=config.nodes,
+        plan=config.plan,
+        limit=config.limit,
+        pool=config.pool,
+        worker_pool=config.worker_pool,
+        reserve=config.reserve,
+        kind="mongodb",
+        monitoring=config.monitoring,
+        server=server if own else None,
+    )
+
+
+def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
+    # One bounded pool gives all of them: subscriptions and blocking commands pin connections of it (FACTS 3).
+    pool_size = config.pool + config.pubsub + config.blocking
+    parts = {"pool": config.pool, "pub/sub": config.pubsub, "blocking": config.blocking}
+    reason = " + ".join(f"{part} {count}" for part, count in parts.items() if count)
+    share = _Share(pool_size, reason, config.worker_pool)
+    rows = _Rows(fleet)
+    rows.add_fleet(share)
+    rows.add_consumers(config)
+    if config.sentinels:
+        links = config.sentinels * LINKS_FROM_SENTINEL
+        rows.add("sentinels", "peers", f"{config.sentinels} Sentinels × {LINKS_FROM_SENTINEL}", links)
+    rows.add_plan_and_reserve(config.plan, config.reserve)
+    server = RedisServer(
+        maxclients=rows.total,
+        max_memory_mib=config.max_memory_mib,
+        memory_mib=config.max_memory_mib + REDIS_BASE_MIB + _ceil(rows.total, REDIS_CONNECTIONS_PER_MIB),
+        file_descriptors=rows.total + REDIS_OWN_DESCRIPTORS,
+    )
+    return _datastore(
+        "redis",
+        "Redis",
+        share,
+        rows,
+        nodes=1,
+        plan=config.plan,
+        limit=config.limit,
+        pool=pool_size,
+        worker_pool=config.worker_pool,
+        reserve=config.reserve,
+        kind="redis",
+        server=server if config.plan is None and config.limit is None else None,
+    )
+
+
+def _sentinel(config: RedisConfig, fleet: Fleet) -> Datastore:
+    per_worker = LINKS_TO_SENTINEL if config.worker_pool else 0
+    share = _Share(LINKS_TO_SENTINEL, "one connection to each Sentinel", per_worker)
+    rows = _Rows(fleet)
+    rows.add_fleet(share)
+    if others := config.sentinels - 1:
+        rows.add("sentinels", "peers", f"{others} other Sentinels × 1", others)
+    rows.add_plan_and_reserve(None, config.reserve)
+    return _datastore(
+        "redis_sentinel",
+        "Redis Sentinel",
+        share,
+        rows,
+        nodes=config.sentinels,
+        plan=None,
+        limit=config.sentinel_limit or REDIS_DEFAULT_MAXCLIENTS,
+        pool=LINKS_TO_SENTINEL,
+        worker_pool=share.per_worker,
+        reserve=config.reserve,
+    )
+
+
+class _Rows:
+    """The waterfall as it grows."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.rows: list[Row] = []
+        self.total = 0
+
+    def add(self, name: str, kind: RowKind, formula: str, connections: int) -> None:
+        workers = self.fleet.workers_at_peak if kind in ("jobs", "workers") else None
+        self.rows.append(Row(name, kind, workers, formula, connections, self.total))
+        self.total += connections
+
+    def add_fleet(self, share: _Share) -> None:
+        workers, slots = self.fleet.workers_at_peak, self.fleet.slots
+        formula = f"{_count(workers, 'worker')} × {_count(slots, 'slot')} × {share.per_job}"
+        self.add("jobs", "jobs", formula, workers * slots * share.per_job)
+        if share.per_worker:
+            formula = f"{_count(workers, 'worker')} × {share.per_worker}"
+            self.add("workers", "workers", formula, workers * share.per_worker)
+
+    def add_consumers(self, config: DatastoreConfig) -> None:
+        # In the order of their names: the order in the file must matter to nothing.
+        for name, consumer in sorted(config.consumers.items()):
+            formula = f"{_count(consumer.processes, 'process')} × {consumer.connections}"
+            self.add(name, "consumer", formula, consumer.processes * consumer.connections)
+
+    def add_plan_and_reserve(self, plan: str | None, reserve: int) -> None:
+        if plan and (family := PLANS[plan].family).reserved:
+            self.add(family.title, "provider", "kept back by the provider", family.reserved)
+        self.add("reserve", "reserve", "for operators", reserve)
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{grouped(number)} {plural}"
+
+
+def _datastore(
+    name: str,
+    title: str,
+    share: _Share,
+    rows: _Rows,
+    *,
+    nodes: int,
+    plan: str | None,
+    limit: int | None,
+    pool: int,
+    worker_pool: int,
+    reserve: int,
+    kind: Kind | None = None,
+    monitoring: Literal["poll", "stream"] | None = None,
+    server: MongoDBServer | RedisServer | None = None,
+) -> Datastore:
+    source: LimitSource = "plan" if plan else "limit" if limit is not None else "derived"
+    ceiling = PLANS[plan].limit if plan else limit if limit is not None else rows.total
+    return Datastore(
+        name=name,
+        title=title,
+        nodes=nodes,
+        plan=plan,
+        limit=ceiling,
+        limit_source=source,
+        pool=pool,
+        worker_pool=worker_pool,
+        monitoring=monitoring,
+        per_job=share.per_job,
+        per_job_reason=share.reason,
+        per_worker=share.per_worker,
+        connections_per_worker=rows.fleet.slots * share.per_job + share.per_worker,
+        rows=tuple(rows.rows),
+        total=rows.total,
+        reserve=reserve,
+        head_room=ceiling - rows.total,
+        fits=rows.total <= ceiling,
+        smallest_plans=tuple(_smallest_plans(kind, rows.rows)) if kind else (),
+        server=server,
+        # Without operators nobody passes the sum less the reserve: above it is someone the budget does not
+        # know. Critical is when half of the reserve before the limit is gone; rounded so that a full server
+        # always is.
+        alerts=Alerts(warning_above=rows.total - reserve, critical_above=ceiling - _ceil(reserve, 2)),
+    )
+
+
+def _smallest_plans(kind: Kind, rows: Iterable[Row]) -> Iterable[PlanFit]:
+    # On a provider's server our own peers are gone and the provider's share comes instead.
+    ours = sum(row.connections for row in rows if row.kind not in ("peers", "provider"))
+    for family in families(kind):
+        total = ours + family.reserved
+        smallest: Plan | None = next((plan for plan in plans_of(family) if total <= plan.limit), None)
+        name, limit = (smallest.name, smallest.limit) if smallest else (None, None)
+        yield PlanFit(family.title, name, limit, total)
+
+
+def _rolling_options(config: StackConfig) -> tuple[RollingOption, ...]:
+    chosen = config.fleet.rolling
+    ways: list[FastRolling | StrictRolling] = [
+        FastRolling(mode="fast", surge=chosen.surge),
+        StrictRolling(mode="strict", surge=chosen.surge),
+    ]
+    options = []
+    for way in ways:
+        rolling = chosen if chosen.mode == way.mode else way
+        fleet_config = config.fleet.model_copy(update={"rolling": rolling})
+        fleet = _fleet(fleet_config)
+        datastores = _datastores(config, fleet)
+        options.append(
+            RollingOption(
+                mode=rolling.mode,
+                chosen=rolling is chosen,
+                surge=rolling.surge,
+                workers_at_peak=fleet.workers_at_peak,
+                connections={name: datastore.total for name, datastore in datastores.items()},
+                fits=all(datastore.fits for datastore in datastores.values()),
+                rollout_seconds=_time(fleet_config, fleet).rollout_seconds,
+            )
+        )
+    return tuple(options)
+
+
+def _warnings(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
+    grace = time.termination_grace_period_seconds
+    for cap in PLATFORMS.get(config.fleet.platform or "", ()):
+        if grace > cap.seconds:
+            longest_call = cap.seconds - (grace - time.max_call_seconds)
+            remedy = (
+                f"max_call_seconds up to {longest_call} would fit"
+                if longest_call > 0
+                else "no call is that short"
+            )
+            yield (
+                f"{config.fleet.platform}, {cap.event}: waits {grouped(cap.seconds)} s for a pod, "
+                f"the grace period is {grouped(grace)} s: {cap.consequence} ({remedy}). Source: {cap.source}"
+            )
+    if fleet.surge > fleet.max_replicas:
+        yield (
+            f"fleet.rolling.surge {fleet.surge} is more than the fleet has "
+            f"({_count(fleet.max_replicas, 'worker')}): the rest is never used"
+        )
+    for name in (config.mongodb.plan, config.redis.plan):
+        if name and PLANS[name].note:
+            yield f"{name}: {PLANS[name].note}"
+
+
+if __name__ == "__main__":
+    from infra.cli import main
+
+    raise SystemExit(main())

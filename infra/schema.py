@@ -1,0 +1,275 @@
+"""The stack config as typed models: what may be configured, in which range, with which default, and why.
+
+Units are in the names (`_seconds`, `_mib`); every other number is a plain count. Models are strict (a string
+is not a number, `true` is not 1), refuse unknown keys and cannot be changed once made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from infra.plans import PLANS, Kind, plan_names
+from infra.platforms import PLATFORMS
+
+CONSUMER_NAME = "a name of lower-case letters, digits, - and _, beginning with a letter, at most 40 long"
+
+
+def refuse(accepted: str) -> PydanticCustomError:
+    """An error whose text is what would have been accepted."""
+    return PydanticCustomError("not_accepted", "{accepted}", {"accepted": accepted})
+
+
+def _known_plan(kind: Kind) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        plan = PLANS.get(name)
+        if plan is None or plan.family.kind != kind:
+            belongs = f" ({name} is a plan for {plan.family.kind})" if plan else ""
+            raise refuse(
+                f"one of {', '.join(plan_names(kind))}; for any other server give limit: instead{belongs}"
+            )
+        return name
+
+    return check
+
+
+def _known_platform(name: str) -> str:
+    if name not in PLATFORMS:
+        raise refuse(f"one of {', '.join(PLATFORMS)}, or no such key")
+    return name
+
+
+class Section(BaseModel):
+    """Base of all parts of the stack config."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FastRolling(Section):
+    """All old pods may drain at once; the budget pays for them. Quick, costs connections."""
+
+    mode: Literal["fast"] = Field(description="Pay in connections.")
+    surge: int = Field(
+        default=1, ge=1, le=1000, description="Pods started ahead of the old ones' end (maxSurge)."
+    )
+    rollouts_per_grace_period: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Rollouts begun within one grace period; each leaves a whole fleet draining.",
+    )
+
+
+class StrictRolling(Section):
+    """The pod quota lets a new pod start only when a drained one has gone. Slow, costs few connections."""
+
+    mode: Literal["strict"] = Field(description="Pay in time.")
+    surge: int = Field(default=1, ge=1, le=1000, description="Pods replaced at a time (maxSurge).")
+    failure_spare: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Pods beside those, for evictions and scale-downs during a rollout.",
+    )
+
+
+Rolling = Annotated[FastRolling | StrictRolling, Field(discriminator="mode")]
+
+
+class FleetConfig(Section):
+    """The promise to callers, and the times that follow a call."""
+
+    jobs: int = Field(ge=1, le=1_000_000, description="The promise: calls at once.")
+    slots: int = Field(ge=1, le=1000, description="Jobs that one worker runs at once, at most.")
+    idle_processes: int = Field(
+        default=4,
+        ge=0,
+        le=1000,
+        description="Warm processes beside the running ones. They hold no connections, only memory.",
+    )
+    max_call_seconds: int = Field(ge=1, le=86_400, description="After this the agent ends the call politely.")
+    goodbye_seconds: int = Field(
+        default=30, ge=0, le=3600, description="What the agent may use to end politely."
+    )
+    session_end_timeout_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="on_session_end, where the transcript is saved (LiveKit's own default: 300).",
+    )
+    open_timeout_seconds: int = Field(
+        default=10, ge=1, le=300, description="Opening all datastores of a job."
+    )
+    close_timeout_seconds: int = Field(
+        default=8,
+        ge=1,
+        le=9,
+        description="Closing them together; below LiveKit's shutdown_process_timeout of 10, which kills.",
+    )
+    pre_stop_seconds: int = Field(
+        default=5, ge=0, le=600, description="preStop hook: time for endpoints to forget the pod."
+    )
+    worker_start_seconds: int = Field(
+        default=60, ge=1, le=3600, description="From the pulled image to a registered worker."
+    )
+    rolling: Rolling = Field(
+        default=FastRolling(mode="fast"),
+        description="How pods are replaced: {mode: fast, ...} or {mode: strict, ...}.",
+    )
+    platform: Annotated[str, AfterValidator(_known_platform)] | None = Field(
+        default=None, description="Where it runs; only warns of platforms that cut a grace period short."
+    )
+
+
+class Consumer(Section):
+    """Someone else who connects to the datastore."""
+
+    processes: int = Field(
+        ge=1, le=100_000, description="Processes at once, surge of their own rollouts included."
+    )
+    connections: int = Field(
+        ge=1, le=100_000, description="Connections of one process to one node, monitors included."
+    )
+
+
+ConsumerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+
+
+class DatastoreConfig(Section):
+    """What MongoDB and Redis have in common. Without plan and limit it is our own server: limit derived."""
+
+    limit: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="A managed server's plain limit, per node."
+    )
+    pool: int = Field(
+        default=2, ge=1, le=1000, description="Connections a job's pool may open: one in use, one to spare."
+    )
+    worker_pool: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Pool of the worker lifespan's client, in the main process. 0: none is opened.",
+    )
+    reserve: int = Field(
+        default=20, ge=1, le=100_000, description="Left free for operators; never spent by the fleet."
+    )
+    consumers: dict[ConsumerName, Consumer] = Field(
+        default_factory=dict, description="Everyone else who connects, each by name."
+    )
+
+
+def _given(info: ValidationInfo, *keys: str) -> str | None:
+    """The first of these keys that has been given a valid value."""
+    return next((key for key in keys if info.data.get(key) is not None), None)
+
+
+class MongoDBConfig(DatastoreConfig):
+    """MongoDB, or what speaks its protocol."""
+
+    plan: Annotated[str, AfterValidator(_known_plan("mongodb"))] | None = Field(
+        default=None, description="Managed plan."
+    )
+    nodes: int = Field(
+        default=1, ge=1, le=50, description="Data-bearing members; each must fit all: any may become primary."
+    )
+    monitoring: Literal["poll", "stream"] = Field(
+        default="poll",
+        description="serverMonitoringMode. poll keeps 1 socket to a node beside the pool, stream 2.",
+    )
+    cache_mib: int = Field(
+        default=256, ge=256, le=1_048_576, description="WiredTiger's cache, of a server of our own only."
+    )
+
+    @field_validator("plan")
+    @classmethod
+    def _one_of(cls, plan: str | None, info: ValidationInfo) -> str | None:
+        return _no_plan_beside_limit(plan, info)
+
+    @field_validator("cache_mib")
+    @classmethod
+    def _own_server(cls, value: int, info: ValidationInfo) -> int:
+        return _only_for_own_server(value, info)
+
+
+class RedisConfig(DatastoreConfig):
+    """Redis or Valkey."""
+
+    reserve: int = Field(
+        default=10, ge=1, le=100_000, description="Left free for operators; never spent by the fleet."
+    )
+    plan: Annotated[str, AfterValidator(_known_plan("redis"))] | None = Field(
+        default=None, description="Managed plan."
+    )
+    pubsub: int = Field(
+        default=0, ge=0, le=1000, description="Subscriptions a job holds open; each pins a connection."
+    )
+    blocking: int = Field(
+        default=0, ge=0, le=1000, description="Blocking commands (BLPOP, XREAD BLOCK) a job keeps waiting."
+    )
+    max_memory_mib: int = Field(
+        default=128, ge=16, le=1_048_576, description="maxmemory, of a server of our own only."
+    )
+    sentinels: int = Field(
+        default=0, ge=0, le=99, description="Sentinel nodes; a client keeps a connection to each of them."
+    )
+    sentinel_limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="A Sentinel's maxclients, if it is not Redis's default of 10000.",
+    )
+
+    @field_validator("plan")
+    @classmethod
+    def _one_of(cls, plan: str | None, info: ValidationInfo) -> str | None:
+        return _no_plan_beside_limit(plan, info)
+
+    @field_validator("max_memory_mib")
+    @classmethod
+    def _own_server(cls, value: int, info: ValidationInfo) -> int:
+        return _only_for_own_server(value, info)
+
+    @field_validator("sentinels")
+    @classmethod
+    def _no_sentinels_of_a_plan(cls, value: int, info: ValidationInfo) -> int:
+        if value and (key := _given(info, "plan")):
+            raise refuse(f"0 beside {key}: the provider does the failover")
+        return value
+
+    @field_validator("sentinel_limit")
+    @classmethod
+    def _with_sentinels(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("sentinels") == 0:
+            raise refuse("no such key while sentinels is 0")
+        return value
+
+
+def _no_plan_beside_limit(plan: str | None, info: ValidationInfo) -> str | None:
+    if plan is not None and _given(info, "limit"):
+        raise refuse("plan or limit, not both: the limit of a plan is known")
+    return plan
+
+
+def _only_for_own_server(value: int, info: ValidationInfo) -> int:
+    if key := _given(info, "plan", "limit"):
+        raise refuse(f"no such key beside {key}: it sizes a server of our own, a managed one has its size")
+    return value
+
+
+class StackConfig(Section):
+    """Everything the budget is solved from: the keys under `agent-datastores:` in a stack file."""
+
+    fleet: FleetConfig = Field(description="The promise and its times.")
+    mongodb: MongoDBConfig = Field(default_factory=MongoDBConfig, description="MongoDB's side of the budget.")
+    redis: RedisConfig = Field(default_factory=RedisConfig, description="Redis's side of the budget.")

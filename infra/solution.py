@@ -1,0 +1,169 @@
+"""What the budget comes to. Everything downstream (charts, processes, environment, alerts) takes it as it is.
+
+Connections are counted per node of a datastore; seconds and MiB are in the names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+RollingMode = Literal["fast", "strict"]
+RowKind = Literal["jobs", "workers", "consumer", "peers", "provider", "reserve"]
+LimitSource = Literal["plan", "limit", "derived"]
+
+
+def grouped(number: int) -> str:
+    """1500 as `1 500`."""
+    return f"{number:,}".replace(",", " ")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How many of what."""
+
+    jobs: int
+    slots: int
+    idle_processes: int
+    job_processes_per_worker: int
+    """Running and warm ones; a worker's memory follows it, its connections do not."""
+    max_replicas: int
+    spare: int
+    workers_at_peak: int
+    quota_pods: int
+    mode: RollingMode
+    surge: int
+
+
+@dataclass(frozen=True)
+class Time:
+    """How long things may take, in the order in which they happen to a call, then to a rollout."""
+
+    open_timeout_seconds: int
+    max_call_seconds: int
+    goodbye_seconds: int
+    session_end_timeout_seconds: int
+    close_timeout_seconds: int
+    shutdown_process_timeout_seconds: int
+    job_start_seconds: int
+    job_end_seconds: int
+    pre_stop_seconds: int
+    drain_timeout_seconds: int
+    termination_grace_period_seconds: int
+    worker_start_seconds: int
+    rollout_seconds: int
+    progress_deadline_seconds: int
+    pulumi_timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the waterfall: who holds how many connections to a node, and why that many."""
+
+    name: str
+    kind: RowKind
+    workers: int | None
+    formula: str
+    connections: int
+    start: int
+    """Sum of the rows above."""
+
+
+@dataclass(frozen=True)
+class MongoDBServer:
+    """Settings of a mongod of our own."""
+
+    max_incoming_connections: int
+    cache_mib: int
+    memory_mib: int
+    file_descriptors: int
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """Settings of a Redis of our own."""
+
+    maxclients: int
+    max_memory_mib: int
+    memory_mib: int
+    file_descriptors: int
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """A node's open connections above which one should look (warning) or act (critical)."""
+
+    warning_above: int
+    critical_above: int
+
+
+@dataclass(frozen=True)
+class PlanFit:
+    """The smallest plan of a provider that takes the sum with the reserve; None when none does."""
+
+    family: str
+    plan: str | None
+    limit: int | None
+    total: int
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """One datastore's side of the budget, per node."""
+
+    name: str
+    title: str
+    nodes: int
+    plan: str | None
+    limit: int
+    limit_source: LimitSource
+    pool: int
+    worker_pool: int
+    monitoring: Literal["poll", "stream"] | None
+    per_job: int
+    per_job_reason: str
+    per_worker: int
+    connections_per_worker: int
+    rows: tuple[Row, ...]
+    total: int
+    reserve: int
+    head_room: int
+    """What the limit leaves beside the sum; negative when it does not fit."""
+    fits: bool
+    smallest_plans: tuple[PlanFit, ...]
+    server: MongoDBServer | RedisServer | None
+    """None: the server is not ours to set."""
+    alerts: Alerts
+
+
+@dataclass(frozen=True)
+class RollingOption:
+    """What one way of rolling would cost, the other way than the chosen one included."""
+
+    mode: RollingMode
+    chosen: bool
+    surge: int
+    workers_at_peak: int
+    connections: dict[str, int]
+    fits: bool
+    rollout_seconds: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The solved budget."""
+
+    digest: str
+    """Identifies the inputs; equal digests mean equal budgets."""
+    fits: bool
+    fleet: Fleet
+    time: Time
+    datastores: dict[str, Datastore]
+    """`mongodb`, `redis`, and `redis_sentinel` when there are Sentinels."""
+    rolling_options: tuple[RollingOption, ...]
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
