@@ -6,7 +6,8 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
 # Exported: infra/local/go_toolchain.py installs a Go toolchain with the same uv.
-export UV := $(CACHE)/uv-$(UV_VERSION)/uv
+UV_HOME := $(CACHE)/uv-$(UV_VERSION)
+export UV := $(UV_HOME)/uv
 # The machine's own Python is used: uv would otherwise download one where it finds none.
 export UV_PYTHON_DOWNLOADS := never
 # A virtual environment that happens to be active is somebody else's.
@@ -60,8 +61,8 @@ uv:
 		"$$python" -c 'import sys; print("Debian, Ubuntu: sudo apt install python%d.%d-venv" % sys.version_info[:2])' >&2; exit 1; \
 	fi; \
 	echo "uv $(UV_VERSION): installing"; \
-	mkdir -p "$(dir $(UV))"; \
-	work=$$(mktemp -d "$(dir $(UV))install.XXXXXX"); trap 'rm -rf "$$work"' EXIT; \
+	mkdir -p "$(UV_HOME)"; \
+	work=$$(mktemp -d "$(UV_HOME)/install.XXXXXX"); trap 'rm -rf "$$work"' EXIT; \
 	"$$python" -m venv "$$work"; \
 	"$$work/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: uv==$(UV_VERSION) || { \
 		echo "uv $(UV_VERSION) could not be installed: network? Behind a proxy, pip's own settings apply (PIP_INDEX_URL, PIP_CERT)." >&2; exit 1; }; \

@@ -45,7 +45,7 @@ class Build:
 
     name: str
     servers: Path
-    step: str = "waiting"
+    step: str = "starting"
     started: float | None = None
     key: str = field(init=False)
 
