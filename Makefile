@@ -14,8 +14,9 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 SUPPORTED := import sys; (3, 11) <= sys.version_info[:2] < (3, 15) or sys.exit(1)
-# python3 where it is new enough, else the newest python3.N that is; `make … PYTHON=/path/to/python3` names one.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+# The one that .venv was made with, so that another PATH does not remake it; python3 where it is new enough; else the
+# newest python3.N that is. `make … PYTHON=/path/to/python3` names another.
+PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUPPORTED); import os; print(os.path.realpath(sys.executable))' 2>/dev/null && break; done)
 RUN := .venv/bin/python
 
