@@ -5,8 +5,8 @@
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
-# Exported: infra/local/go_toolchain.py installs a Go toolchain with the same uv.
 UV_HOME := $(CACHE)/uv-$(UV_VERSION)
+# Exported: infra/local/go_toolchain.py installs a Go toolchain with the same uv.
 export UV := $(UV_HOME)/uv
 # The machine's own Python is used: uv would otherwise download one where it finds none.
 export UV_PYTHON_DOWNLOADS := never

@@ -1,6 +1,6 @@
 // A MongoDB-wire server for machines without a container registry: FerretDB 1.24 embedded, SQLite behind it.
 //
-// What it lacks (FACTS of the project): authentication, transactions, change streams, a limit on connections.
+// What it lacks: authentication, transactions, change streams, a limit on connections.
 // It serves the laptop target and the tests; production uses MongoDB.
 package main
 
