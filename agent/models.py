@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from beanie import Document, Indexed
 from pydantic import BaseModel
@@ -42,7 +42,9 @@ class Transcript(Document):
     class Settings:
         name = "transcripts"
         # The date is in the document, so another retention needs no other index.
-        indexes = [IndexModel([("expires_at", ASCENDING)], name="expires_at_ttl", expireAfterSeconds=0)]
+        indexes: ClassVar = [
+            IndexModel([("expires_at", ASCENDING)], name="expires_at_ttl", expireAfterSeconds=0)
+        ]
 
 
 DOCUMENTS: list[type[Document]] = [Caller, Transcript]

@@ -1,4 +1,4 @@
-"""The agent: yours to change. It opens MongoDB and Redis once per call and closes them after the transcript is saved."""
+"""The agent: yours to change. It opens MongoDB and Redis once per call and closes them when the call is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beanie.operators import Inc, Set
-from livekit.agents import Agent, AgentSession, JobContext
+from livekit.agents import NOT_GIVEN, Agent, AgentSession, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 from redis.asyncio import Redis
 
@@ -21,7 +21,6 @@ from agent.runtime.datastores.mongodb_indexes import check_indexes
 from agent.runtime.datastores.redis import redis
 from agent.runtime.scripted_llm import ScriptedLLM
 
-KINDS = ("stt", "llm", "tts")
 SESSION_STATE_SECONDS = 3600
 
 
@@ -36,7 +35,7 @@ class Call:
 
 
 @asynccontextmanager
-async def lifespan(ctx: JobContext) -> AsyncIterator[Call]:
+async def lifespan(_: JobContext) -> AsyncIterator[Call]:
     """Once per call, in the job's own loop: open, yield, close in reverse order."""
     async with mongodb(DOCUMENTS), redis() as cache:
         yield Call(redis=cache, started_at=datetime.now(UTC))
@@ -54,9 +53,11 @@ server = LifespanServer(lifespan=lifespan, worker_lifespan=worker_lifespan)
 
 
 def new_session() -> AgentSession[None]:
-    """Text in, text out with a scripted model; a voice pipeline where AGENT_STT, AGENT_LLM and AGENT_TTS name models."""
-    models = {kind: os.environ[f"AGENT_{kind.upper()}"] for kind in KINDS if os.environ.get(f"AGENT_{kind.upper()}")}
-    return AgentSession(**models) if models else AgentSession(llm=ScriptedLLM(), vad=None)
+    """A voice pipeline where AGENT_LLM (and AGENT_STT, AGENT_TTS) name models; else text with a scripted one."""
+    stt, llm, tts = (os.environ.get(name) or NOT_GIVEN for name in ("AGENT_STT", "AGENT_LLM", "AGENT_TTS"))
+    if llm is NOT_GIVEN:
+        return AgentSession(llm=ScriptedLLM(), vad=None, turn_handling={"turn_detection": None})
+    return AgentSession(stt=stt, llm=llm, tts=tts)
 
 
 class Assistant(Agent):
@@ -95,7 +96,7 @@ async def save_transcript(ctx: JobContext, call: Call) -> None:
     ).insert()
 
 
-async def say_goodbye(ctx: JobContext, call: Call) -> None:
+async def say_goodbye(_: JobContext, call: Call) -> None:
     """At AGENT_MAX_CALL_SECONDS."""
     if call.session is not None:
         await call.session.generate_reply(instructions="The time is up: say goodbye.")
@@ -112,5 +113,10 @@ async def entrypoint(ctx: JobContext, call: Call) -> None:
         on_insert=Caller(caller_id=call.caller_id, calls=1, first_seen=now, last_seen=now),
     )
     call.session = new_session()
-    voice = {"audio_input": call.session.stt is not None, "audio_output": call.session.tts is not None}
-    await call.session.start(Assistant(call), room=ctx.room, room_options=RoomOptions(**voice))
+    await call.session.start(
+        Assistant(call),
+        room=ctx.room,
+        room_options=RoomOptions(
+            audio_input=call.session.stt is not None, audio_output=call.session.tts is not None
+        ),
+    )

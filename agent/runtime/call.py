@@ -41,7 +41,10 @@ class CallWatch:
         self._joined = asyncio.Event()
         self._farewell = farewell
         self._goodbye_seconds = goodbye_seconds
+        self.over = False
+        """True once the call has ended; what the entrypoint raises after that is no failure."""
         ctx.room.on("participant_connected", self._on_joined)
+        ctx.room.on("disconnected", self._on_disconnected)
         ctx.room.on("participant_disconnected", self._on_left)
         self._tasks = [
             asyncio.create_task(self._until_joined(join_timeout_seconds), name="call-join"),
@@ -61,7 +64,14 @@ class CallWatch:
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.kind in CALLER_KINDS and not self._callers():
-            self._ctx.shutdown(reason="caller hung up")
+            self._end("caller hung up")
+
+    def _on_disconnected(self, *_: object) -> None:
+        self.over = True  # LiveKit shuts the job down by itself: room deleted, agent removed
+
+    def _end(self, reason: str) -> None:
+        self.over = True
+        self._ctx.shutdown(reason=reason)
 
     async def _until_joined(self, timeout: float) -> None:
         try:
@@ -70,7 +80,7 @@ class CallWatch:
         except TimeoutError:
             # Who was in the room before this job connected to it raised no event.
             if not self._callers():
-                self._ctx.shutdown(reason="nobody joined")
+                self._end("nobody joined")
 
     async def _until_limit(self, max_call_seconds: float) -> None:
         await asyncio.sleep(max_call_seconds)
@@ -81,4 +91,4 @@ class CallWatch:
                     await self._farewell()
         except Exception:
             logger.exception("the farewell failed; the call ends without it")
-        self._ctx.shutdown(reason="max_call_seconds reached")
+        self._end("max_call_seconds reached")

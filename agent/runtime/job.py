@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from livekit.agents import JobContext
 
@@ -25,7 +25,6 @@ from agent.runtime.slots import SlotDirectory, SlotFile
 
 logger = logging.getLogger("agent.runtime")
 
-StateT = TypeVar("StateT")
 Hook = Callable[[JobContext, Any], Awaitable[None]]
 
 USERDATA_KEY = "agent.runtime.job"
@@ -101,7 +100,10 @@ class Job:
                 farewell=partial(self._run, self._hooks.on_time_limit) if self._hooks.on_time_limit else None,
             )
             await self._run(self._hooks.entrypoint)
-        except Exception:
+        except Exception as error:
+            if self._call is not None and self._call.over:
+                logger.info("the entrypoint ended with its call: %s: %s", type(error).__name__, error)
+                return
             self._outcome = "failed"
             raise
 

@@ -1,8 +1,8 @@
 """FastAPI's lifespan, for a job or a worker: one async context manager, opened before `yield`, closed after it.
 
-LiveKit runs a job's entrypoint and its shutdown callbacks in different tasks, and an async context manager (a task group,
-a cancel scope, a context variable) must be left in the task that entered it. So one *owner* task enters the lifespan, waits,
-and leaves it; everyone else only tells it when.
+LiveKit runs a job's entrypoint and its shutdown callbacks in different tasks, and an async context manager (a task
+group, a cancel scope, a context variable) must be left in the task that entered it. So one *owner* task enters the
+lifespan, waits, and leaves it; everyone else only tells it when.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Scope:
                 "on (the lifespan's yielded state), or give the second a name and a row in the budget."
             )
         if not scope.opening:
-            raise LifespanError(f"{name} was opened after the {scope.kind} lifespan's `yield`. {IN_THE_LIFESPAN}")
+            raise LifespanError(
+                f"{name} was opened after the {scope.kind} lifespan's `yield`. {IN_THE_LIFESPAN}"
+            )
         return scope
 
 
@@ -111,15 +113,16 @@ class LifespanOwner(Generic[StateT]):
         self._task = asyncio.create_task(self._own(opened), name=f"{self.scope.kind}-lifespan")
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.wait({opened, self._task}, return_when=asyncio.FIRST_COMPLETED)
+                waited: set[asyncio.Future[Any]] = {opened, self._task}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            await self._abandon(self.scope.datastore_close_timeout + UNWIND_SECONDS)
+            await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)
             raise DatastoreUnavailable(
                 f"the {self.scope.kind} lifespan was not open within {timeout:g} s "
                 f"(opened so far: {', '.join(self.scope.datastores) or 'nothing'})"
             ) from None
         except asyncio.CancelledError:
-            await self._abandon(self.scope.datastore_close_timeout + UNWIND_SECONDS)
+            await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)
             raise
         if opened.done():
             return opened.result()
@@ -150,7 +153,7 @@ class LifespanOwner(Generic[StateT]):
         await asyncio.wait({self._task}, timeout=timeout)
         if not self._task.done():
             logger.error("the %s lifespan was not left within %g s, cancelling it", self.scope.kind, timeout)
-            return await self._abandon(UNWIND_SECONDS)
+            return await self._abandon(self._task, UNWIND_SECONDS)
         if not self._task.cancelled() and (error := self._task.exception()):
             logger.error("the %s lifespan raised", self.scope.kind, exc_info=error)
         return True
@@ -164,11 +167,11 @@ class LifespanOwner(Generic[StateT]):
                 opened.set_result(state)
             await self._leave.wait()
 
-    async def _abandon(self, timeout: float) -> bool:
+    @staticmethod
+    async def _abandon(task: asyncio.Task[None], timeout: float) -> bool:
         """Cancel the owner so that the lifespan unwinds; True when it did within `timeout` seconds."""
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.wait({self._task}, timeout=timeout)
-        if self._task.done() and not self._task.cancelled():
-            self._task.exception()  # retrieved: the caller reports its own error
-        return self._task.done()
+        task.cancel()
+        await asyncio.wait({task}, timeout=timeout)
+        if task.done() and not task.cancelled():
+            task.exception()  # retrieved: the caller reports its own error
+        return task.done()

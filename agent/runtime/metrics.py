@@ -11,32 +11,28 @@ Names follow the Prometheus conventions: base units, `_total` for counters. Aler
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import psutil
 from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import mark_process_dead
 
-_identity: str | None = None
+_owned: list[str] = []
 
 
 def _process_identifier() -> str:
-    return _identity or f"unowned-{os.getpid()}"
+    return _owned[-1] if _owned else f"unowned-{os.getpid()}"
 
 
-_SlotValue: type | None = None
-
-
+@cache
 def install() -> None:
     """Keep values in files named by `own()`. Called by LifespanServer, once PROMETHEUS_MULTIPROC_DIR is known.
 
     It replaces the class of values itself, so that it does not matter that prometheus_client was imported (by
     livekit.agents) before. Commands that serve no metrics do not call it and keep theirs in memory.
     """
-    global _SlotValue
-    if _SlotValue is None:
-        _SlotValue = values.MultiProcessValue(_process_identifier)
-        values.ValueClass = _SlotValue
+    values.ValueClass = values.MultiProcessValue(_process_identifier)
 
 
 OPEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -69,7 +65,9 @@ WORKER_STATE = Gauge(
     multiprocess_mode="livesum",
 )
 JOB_REQUESTS = Counter(
-    "agent_job_requests", "Job requests answered: accepted, or rejected because all slots are taken.", ["result"]
+    "agent_job_requests",
+    "Job requests answered: accepted, or rejected because all slots are taken.",
+    ["result"],
 )
 JOBS = Counter("agent_jobs", "Jobs ended: completed, failed, or killed (died without closing).", ["outcome"])
 OPEN_SECONDS = Histogram(
@@ -99,9 +97,8 @@ CLOSE_FAILURES = Counter(
 
 def own(identity: str) -> None:
     """From here on this process's metrics are written under `identity`. What a dead owner left is removed."""
-    global _identity
     forget(identity)
-    _identity = identity
+    _owned.append(identity)
 
 
 def forget(identity: str) -> None:

@@ -78,7 +78,9 @@ class WorkerSettings(_Environment):
     # LiveKit kills a job 10 s after it announced its end (shutdown_process_timeout); all closing must fit.
     close_timeout_seconds: Annotated[Seconds, Field(lt=10)] = Field(8, alias="AGENT_CLOSE_TIMEOUT_SECONDS")
     datastore_close_timeout_seconds: Seconds = Field(3, alias="AGENT_DATASTORE_CLOSE_TIMEOUT_SECONDS")
-    host: str = Field("", alias="AGENT_HOST", description="address of the health and metrics ports; '' is all")
+    host: str = Field(
+        "", alias="AGENT_HOST", description="address of the health and metrics ports; '' is all"
+    )
     http_port: Port = Field(8081, alias="AGENT_HTTP_PORT")
     metrics_port: Port = Field(9464, alias="AGENT_METRICS_PORT")
     slot_directory: Path = Field(alias="AGENT_SLOT_DIRECTORY")
@@ -101,7 +103,9 @@ class RedisSettings(_Environment):
     """How one client reaches Redis, and its share of the server's connections."""
 
     url: Annotated[SecretStr, _secret_url("redis", "rediss", "unix")] = Field(alias="REDIS_URL")
-    pool: Connections = Field(2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking")
+    pool: Connections = Field(
+        2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
+    )
     worker_pool: Connections = Field(1, alias="REDIS_WORKER_POOL")
     wait_seconds: Seconds = Field(5, alias="REDIS_WAIT_SECONDS", description="longest wait for the pool")
 
@@ -112,7 +116,7 @@ BUDGET_SUFFIX = "_CONNECTIONS_PER_WORKER"
 def connection_budgets() -> dict[str, int]:
     """What the budget grants to one worker with all its slots taken: `{"mongodb": 26}`, in connections.
 
-    From every `<DATASTORE>_CONNECTIONS_PER_WORKER` in the environment, so that a datastore of your own needs no code here.
+    From every `<DATASTORE>_CONNECTIONS_PER_WORKER` in the environment: a datastore of your own needs no code here.
 
     Raises:
         SettingsError: a value is not a whole number.

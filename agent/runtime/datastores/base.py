@@ -52,8 +52,8 @@ DatastoreT = TypeVar("DatastoreT", bound=Datastore)
 async def opened(datastore: DatastoreT) -> AsyncIterator[DatastoreT]:
     """Open `datastore` in the current lifespan and close it at its end, whatever happens between.
 
-    A close has `Scope.datastore_close_timeout` seconds; one that raises or hangs is logged and counted and does not keep
-    the others from closing.
+    A close has `Scope.datastore_close_timeout` seconds; one that raises or hangs is logged and counted, and does not
+    keep the others from closing.
 
     Raises:
         LifespanError: this is not the place or the moment to open a datastore.

@@ -48,17 +48,17 @@ class _PoolCounter(monitoring.ConnectionPoolListener):
     def in_use(self) -> int:
         return self.events["checked_out"] - self.events["checked_in"]
 
-    def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
+    def connection_created(self, _: monitoring.ConnectionCreatedEvent) -> None:
         self.events["created"] += 1
 
-    def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
+    def connection_closed(self, _: monitoring.ConnectionClosedEvent) -> None:
         self.events["closed"] += 1
 
     def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
         self.events["checked_out"] += 1
-        metrics.CHECKOUT_SECONDS.labels(NAME).observe(event.duration)
+        metrics.CHECKOUT_SECONDS.labels(NAME).observe(event.duration or 0.0)
 
-    def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
+    def connection_checked_in(self, _: monitoring.ConnectionCheckedInEvent) -> None:
         self.events["checked_in"] += 1
 
     def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None: ...
@@ -150,4 +150,3 @@ async def mongodb(
     pool = settings.pool if Scope.current(NAME).kind == "job" else settings.worker_pool
     async with opened(MongoDB(settings, pool, models)) as datastore:
         yield datastore.database
-

@@ -1,4 +1,4 @@
-"""Indexes are made once, by one command, and only checked by workers: a call should not pay for them, nor race for them."""
+"""Indexes are made once, by one command, and only checked by workers: calls neither pay for them nor race for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def declared_indexes(model: type[Document]) -> list[IndexModel]:
     return indexed + [declared.index for declared in model.get_settings().indexes]
 
 
-async def missing_indexes(models: Sequence[type[Document]]) -> AsyncIterator[tuple[type[Document], IndexModel]]:
+async def missing_indexes(
+    models: Sequence[type[Document]],
+) -> AsyncIterator[tuple[type[Document], IndexModel]]:
     """The declared indexes that the database lacks. The models must be registered by an open `mongodb(models)`."""
     for model in models:
         present = await model.get_pymongo_collection().index_information()
@@ -49,7 +51,9 @@ async def _create(model: type[Document], index: IndexModel) -> str:
     except OperationFailure as error:
         if error.code != NOT_IMPLEMENTED or "expireAfterSeconds" not in index.document:
             raise
-        plain = {key: value for key, value in index.document.items() if key not in ("key", "expireAfterSeconds")}
+        plain = {
+            key: value for key, value in index.document.items() if key not in ("key", "expireAfterSeconds")
+        }
         await collection.create_indexes([IndexModel(list(index.document["key"].items()), **plain)])
         return " (without expiry, which this server lacks: run `python -m agent expire` daily)"
     return ""

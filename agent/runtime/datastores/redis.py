@@ -46,9 +46,11 @@ class BoundedPool(BlockingConnectionPool):
         if self._closed:
             raise LifespanError(f"{NAME} is closed: its lifespan has been left. {IN_THE_LIFESPAN}")
         if self._owner != (os.getpid(), asyncio.get_running_loop()):
-            raise LifespanError(f"{NAME} was used in another loop or process than its own. {CLIENTS_DO_NOT_TRAVEL}")
+            raise LifespanError(
+                f"{NAME} was used in another loop or process than its own. {CLIENTS_DO_NOT_TRAVEL}"
+            )
         started = time.perf_counter()
-        connection: AbstractConnection = await super().get_connection(*args, **kwargs)
+        connection: AbstractConnection = await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
         metrics.CHECKOUT_SECONDS.labels(NAME).observe(time.perf_counter() - started)
         return connection
 
