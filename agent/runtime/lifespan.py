@@ -78,10 +78,24 @@ class Scope:
             )
         return scope
 
+    def share(self, name: str, *, job: int, worker: int) -> int:
+        """The pool size of this lifespan, in connections.
+
+        Raises:
+            LifespanError: the budget grants the worker lifespan none.
+        """
+        size = worker if self.kind == "worker" else job
+        if size == 0:
+            raise LifespanError(
+                f"the budget grants the worker lifespan no {name} connection ({name.upper()}_WORKER_POOL=0): set "
+                f"worker_pool of {name} in the stack config, or do not open it there"
+            )
+        return size
+
 
 @contextmanager
 def command_scope(datastore_close_timeout: float = 3.0) -> Iterator[None]:
-    """Lets a command of its own process (no job, no worker) open datastores with the worker's pool sizes."""
+    """Lets a command of its own process (no job, no worker) open datastores, each with a job's pool."""
     token = _scope.set(Scope("command", datastore_close_timeout))
     try:
         yield

@@ -94,7 +94,7 @@ class MongoDBSettings(_Environment):
     url: Annotated[SecretStr, _secret_url("mongodb", "mongodb+srv")] = Field(alias="MONGODB_URL")
     database: str = Field("agent", alias="MONGODB_DATABASE", min_length=1)
     pool: Connections = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
-    worker_pool: Connections = Field(1, alias="MONGODB_WORKER_POOL")
+    worker_pool: int = Field(1, alias="MONGODB_WORKER_POOL", ge=0, le=1_000)
     monitoring: Literal["poll", "stream"] = Field("poll", alias="MONGODB_MONITORING")
     wait_seconds: Seconds = Field(5, alias="MONGODB_WAIT_SECONDS", description="longest wait for the pool")
 
@@ -106,7 +106,7 @@ class RedisSettings(_Environment):
     pool: Connections = Field(
         2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
     )
-    worker_pool: Connections = Field(1, alias="REDIS_WORKER_POOL")
+    worker_pool: int = Field(1, alias="REDIS_WORKER_POOL", ge=0, le=1_000)
     wait_seconds: Seconds = Field(5, alias="REDIS_WAIT_SECONDS", description="longest wait for the pool")
 
 

@@ -147,6 +147,6 @@ async def mongodb(
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or MongoDBSettings.from_environment()
-    pool = settings.pool if Scope.current(NAME).kind == "job" else settings.worker_pool
+    pool = Scope.current(NAME).share(NAME, job=settings.pool, worker=settings.worker_pool)
     async with opened(MongoDB(settings, pool, models)) as datastore:
         yield datastore.database

@@ -126,6 +126,6 @@ async def redis(*, settings: RedisSettings | None = None) -> AsyncIterator[Redis
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or RedisSettings.from_environment()
-    pool = settings.pool if Scope.current(NAME).kind == "job" else settings.worker_pool
+    pool = Scope.current(NAME).share(NAME, job=settings.pool, worker=settings.worker_pool)
     async with opened(RedisDatastore(settings, pool)) as datastore:
         yield datastore.client
