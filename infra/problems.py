@@ -49,8 +49,8 @@ def shown(value: object) -> str:
     except ValueError:
         # Python refuses to write out an integer of more than 4300 digits.
         return "a number of thousands of digits"
-    # Lone surrogates can be read from YAML but not printed.
-    text = text.encode("utf-8", "backslashreplace").decode()
+    # What JSON leaves as it is may still break the line (U+0085, U+2028) or the terminal (a lone surrogate).
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
@@ -83,12 +83,12 @@ _Path = tuple[object, ...]
 
 def _path(location: tuple[int | str, ...]) -> _Path:
     """Pydantic's location without what is not in the file: the mode chosen in a union, a key's marker."""
-    path: list[object] = []
-    for step in location:
-        if step == "[key]" or (path[-1:] == ["rolling"] and step in ("fast", "strict")):
-            continue
-        path.append(step)
-    return tuple(path)
+    # By position, not by name: a user may have written a key `fast` or `[key]`.
+    if location[:2] == ("fleet", "rolling"):
+        return location[:2] + location[3:]
+    if location[1:2] == ("consumers",) and location[3:] == ("[key]",):
+        return location[:3]
+    return location
 
 
 def _secrets(value: object, path: _Path = (), depth: int = 0) -> Iterator[_Path]:

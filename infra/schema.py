@@ -98,9 +98,9 @@ class FleetConfig(Section):
         le=1000,
         description="Warm processes beside the running ones. They hold no connections, only memory.",
     )
-    max_call_seconds: int = Field(ge=1, le=86_400, description="After this the agent ends the call politely.")
+    max_call_seconds: int = Field(ge=1, le=43_200, description="After this the agent ends the call politely.")
     goodbye_seconds: int = Field(
-        default=30, ge=0, le=3600, description="What the agent may use to end politely."
+        default=30, ge=1, le=3600, description="What the agent may use to end politely."
     )
     session_end_timeout_seconds: int = Field(
         default=60,
@@ -212,10 +212,10 @@ class RedisConfig(DatastoreConfig):
         default=None, description="Managed plan."
     )
     pubsub: int = Field(
-        default=0, ge=0, le=1000, description="Subscriptions a job holds open; each pins a connection."
+        default=0, ge=0, le=100, description="Subscriptions a job holds open; each pins a connection."
     )
     blocking: int = Field(
-        default=0, ge=0, le=1000, description="Blocking commands (BLPOP, XREAD BLOCK) a job keeps waiting."
+        default=0, ge=0, le=100, description="Blocking commands (BLPOP, XREAD BLOCK) a job keeps waiting."
     )
     max_memory_mib: int = Field(
         default=128, ge=16, le=1_048_576, description="maxmemory, of a server of our own only."

@@ -17,7 +17,7 @@ PULUMI_KEYS = ("config", "encryptionsalt", "encryptedkey", "environment", "secre
 _SECTIONS = ("fleet", "mongodb", "redis")
 _ACCEPTED = f"accepted: a mapping with config: and in it {NAMESPACE}:fleet"
 # A stack file is written by hand; what is larger than this was named by mistake.
-_LARGEST_BYTES = 1_048_576
+_LARGEST_BYTES = 262_144
 
 
 def read_stack_file(path: Path) -> tuple[dict[str, object], list[Problem]]:
@@ -70,7 +70,7 @@ def _read(path: Path) -> str:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError([Problem(source, "", f"cannot be read: {reason}")]) from None
     if len(data) > _LARGEST_BYTES:
-        raise ConfigError([Problem(source, "", "is larger than 1 MiB; accepted: a Pulumi stack file")])
+        raise ConfigError([Problem(source, "", "is larger than 256 KiB; accepted: a Pulumi stack file")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
