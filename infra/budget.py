@@ -43,24 +43,23 @@ from infra.solution import (
     grouped,
 )
 
-# PyMongo, sockets to each node beside the pool, seen on 4.20: FACTS 2.
+# PyMongo 4.20, sockets to each node beside the pool; counted in the kernel.
 MONITORS = {"poll": 1, "stream": 2}
-# What one member of a replica set opens to another. mongod's log names them by executor: ReplNetwork 2
-# (heartbeats), ReplicaSetMonitor 2, ReplCoordExternNetwork 1, MirrorMaestro 1, OplogFetcher 1, sync source
-# feedback 1: 8 in all. 10 leaves two for an initial sync. Read in published logs, not measured here: no real
-# mongod was to be had.
+# What one member of a replica set opens to another: an estimate, not measured, for no real mongod was to be
+# had. A published log of 6.0 names ReplNetwork 2, ReplicaSetMonitor 2, ReplCoordExternNetwork 1,
+# MirrorMaestro 1 and "Internal Client" 3; 9, rounded up.
 MONGODB_CONNECTIONS_PER_PEER = 10
-# redis-py keeps one Redis per Sentinel and client: FACTS 3. A Sentinel opens a command and a pub/sub link to
-# the server it watches and a command link to each other Sentinel (redis/src/sentinel.c, instanceLink).
+# redis-py 8.1 keeps one Redis per Sentinel and client (sentinel.py). A Sentinel opens a command and a pub/sub
+# link to the server it watches and a command link to each other Sentinel (redis/src/sentinel.c, instanceLink).
 LINKS_TO_SENTINEL = 1
 LINKS_FROM_SENTINEL = 2
-# Redis's default maxclients, and the descriptors it keeps for itself: FACTS 5.
+# Redis's default maxclients, and the descriptors it keeps for itself (redis.conf, maxclients).
 REDIS_DEFAULT_MAXCLIENTS = 10_000
 REDIS_OWN_DESCRIPTORS = 32
 
-# About 1 MB and 2 descriptors a connection (FACTS 5). The base holds mongod itself and what it allocates
-# beside the cache; the files are WiredTiger's (one a collection, one an index), the journal's and the
-# diagnostics'.
+# mongod takes about 1 MB, a thread and 2 descriptors for a connection. The base holds mongod itself and what it
+# allocates beside the cache; the files are WiredTiger's (one a collection, one an index), the journal's and
+# the diagnostics'.
 MONGODB_CONNECTION_MIB = 1
 MONGODB_BASE_MIB = 256
 MONGODB_DESCRIPTORS_PER_CONNECTION = 2
@@ -70,20 +69,21 @@ MONGODB_FILES = 1024
 REDIS_CONNECTIONS_PER_MIB = 16
 REDIS_BASE_MIB = 64
 
-# LiveKit: a job is assigned within 7.5 s and its process initialised within 10 s before anything of ours
-# runs: FACTS 1.
+# livekit-agents 1.8.9, before anything of ours runs: a job is assigned within 7.5 s and its process initialised
+# within 10 s (initialize_process_timeout).
 JOB_START_SECONDS = 18
-# LiveKit, after a job's end began: 15 s for the entrypoint, 60 s for AgentSession.aclose, then
-# session_end_timeout, then shutdown_process_timeout for callbacks and exit: FACTS 1.
+# livekit-agents 1.8.9, after a job's end began (ipc/job_proc_lazy_main.py, _shutdown_job): 15 s for the
+# entrypoint, 60 s for AgentSession.aclose, then session_end_timeout, then shutdown_process_timeout for
+# callbacks and exit.
 ENTRYPOINT_EXIT_SECONDS = 15
 SESSION_CLOSE_SECONDS = 60
 SHUTDOWN_PROCESS_TIMEOUT_SECONDS = 10
 # The worker lifespan's close (at most 9 s), the main process's exit, and the kubelet's own delay.
 GRACE_MARGIN_SECONDS = 30
-# Pulling the image, once a node; a deadline too short reports as failed a rollout that then succeeds: FACTS
-# 5.
+# Pulling the image, once a node. A deadline that is too short reports ProgressDeadlineExceeded for a rollout
+# that completes by itself afterwards (seen on Kubernetes 1.34), and Pulumi fails on it.
 PROGRESS_MARGIN_SECONDS = 300
-# A ReplicaSet that was refused by the quota retries at growing intervals, of at most 1000 s: FACTS 5.
+# A ReplicaSet that was refused by the quota retries at intervals that double, up to 1000 s (client-go's default).
 QUOTA_RETRY_SECONDS = 1000
 # Pulumi has to outlast the deadline to report what Kubernetes says of it.
 PULUMI_MARGIN_SECONDS = 300
@@ -143,8 +143,8 @@ def _fleet(config: FleetConfig) -> Fleet:
     max_replicas = _ceil(config.jobs, config.slots)
     rolling = config.rolling
     if isinstance(rolling, FastRolling):
-        # Each rollout leaves a whole fleet draining; surge pods belong to the new one (KIND.md: peak 2 ×
-        # replicas).
+        # Each rollout leaves a whole fleet draining; surge pods belong to the new one. Measured on Kubernetes 1.34:
+        # a rollout of 4 with surge 2 peaked at 8 pods.
         spare = rolling.rollouts_per_grace_period * max_replicas
     else:
         spare = rolling.surge + rolling.failure_spare
@@ -259,7 +259,7 @@ def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
 
 
 def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
-    # One bounded pool gives all of them: subscriptions and blocking commands pin connections of it (FACTS 3).
+    # One bounded pool gives all of them: subscriptions and blocking commands pin connections of it.
     pool_size = config.pool + config.pubsub + config.blocking
     parts = {"pool": config.pool, "pub/sub": config.pubsub, "blocking": config.blocking}
     reason = " + ".join(f"{part} {count}" for part, count in parts.items() if count)

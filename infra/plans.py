@@ -97,7 +97,11 @@ _DOCUMENTDB_LIMITS = {
     "128": 60_000,
     "256": 60_000,
 }
-_ATLAS_NOTES = {"m0": "free tier: shared, for trials only"}
+_ATLAS_NOTES = {
+    "m0": "free tier: shared, for trials only",
+    # Earlier copies of the page gave M80 64 000, and it has tables by cloud of which one was read.
+    "m80": "read on the table for AWS; look up the one of your cloud",
+}
 _ELASTICACHE_LIMIT = 65_000
 _ELASTICACHE_NOTE = (
     "AWS excepts some node types from the 65 000; on a t-type node, read maxclients in INFO clients "

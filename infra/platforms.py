@@ -23,6 +23,10 @@ class GraceCap:
 
 _CUT = "calls still running then are cut off"
 
+_GKE_SOURCE = (
+    "W. Denniss, Minimizing Pod Disruption on Autopilot: https://wdenniss.com/minimizing-pod-disruption"
+)
+
 _CLUSTER_AUTOSCALER = GraceCap(
     "scale-down by cluster-autoscaler",
     600,
@@ -37,13 +41,13 @@ PLATFORMS: dict[str, tuple[GraceCap, ...]] = {
             "scale-down",
             600,
             f"{_CUT}; keep workers off autoscaled-down nodes or shorten calls",
-            "Google Kubernetes Engine, About cluster autoscaling: graceful termination of at most 10 minutes",
+            _GKE_SOURCE,
         ),
         GraceCap(
             "node upgrade",
             3600,
             _CUT,
-            "Google Kubernetes Engine, Node upgrade strategies: grace period honoured for at most 1 hour",
+            _GKE_SOURCE,
         ),
     ),
     "aks": (
@@ -61,7 +65,7 @@ PLATFORMS: dict[str, tuple[GraceCap, ...]] = {
             "update of a managed node group",
             900,
             f"the update fails with PodEvictionFailure, and with force {_CUT}; roll the nodes yourself",
-            "Amazon EKS User Guide, Understand each phase of node updates: 15 minutes",
+            "AWS re:Post, Update EKS node groups timeout: 15 minutes",
         ),
     ),
 }

@@ -14,7 +14,7 @@ from infra.plans import plan_names
 Values = dict[str, dict[str, Any]]
 
 # No deadline: a test machine that builds something else beside is slow, not wrong.
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=40, deadline=None)
 
 # Ten pods of 25 slots, one fast rollout within the grace period, MongoDB with a pool of 2 that polls.
 WORKED_EXAMPLE: Values = {
