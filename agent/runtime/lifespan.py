@@ -130,10 +130,11 @@ class LifespanOwner(Generic[StateT]):
                 waited: set[asyncio.Future[Any]] = {opened, self._task}
                 await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
+            begun = ", ".join(self.scope.datastores) or "nothing"
             await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)
             raise DatastoreUnavailable(
                 f"the {self.scope.kind} lifespan was not open within {timeout:g} s "
-                f"(opened so far: {', '.join(self.scope.datastores) or 'nothing'})"
+                f"(begun: {begun}; the last of them did not answer)"
             ) from None
         except asyncio.CancelledError:
             await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)

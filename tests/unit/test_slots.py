@@ -1,0 +1,66 @@
+"""A slot belongs to one living process, and to nobody as soon as that process is gone, whatever ended it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.runtime import slots
+from agent.runtime.errors import SlotUnavailable
+from agent.runtime.slots import SlotDirectory, SlotFile
+
+# Owns slot 0, forks a helper that outlives it, says so, and waits to be killed.
+OWNER = """
+import os, signal, sys, time
+from pathlib import Path
+from agent.runtime.slots import SlotFile
+slot = SlotFile(Path(sys.argv[1]), 0)
+assert slot.try_lock()
+helper = os.fork()
+if helper == 0:
+    signal.pause()
+print(helper, flush=True)
+signal.pause()
+"""
+
+
+def test_a_killed_owner_frees_its_slot_even_if_its_helper_lives(tmp_path: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner.stdout:
+        helper = int(owner.stdout.readline())
+        try:
+            slot = SlotFile(tmp_path, 0)
+            assert not slot.try_lock()
+            owner.kill()
+            owner.wait()
+            assert slot.try_lock()
+            slot.close()
+        finally:
+            os.kill(helper, signal.SIGKILL)
+
+
+async def test_a_job_takes_a_free_slot(tmp_path: Path) -> None:
+    directory = SlotDirectory(tmp_path, 2)
+    assert (await directory.acquire()).name == "slot0"
+    directory.close()
+
+
+async def test_without_a_free_slot_the_error_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "ACQUIRE_SECONDS", 0.0)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner.stdout:
+        helper = int(owner.stdout.readline())
+        try:
+            with pytest.raises(SlotUnavailable, match="all 1 slots .* a directory of its own"):
+                await SlotDirectory(tmp_path, 1).acquire()
+        finally:
+            os.kill(helper, signal.SIGKILL)
+            owner.kill()
+            owner.wait()
