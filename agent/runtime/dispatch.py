@@ -18,6 +18,7 @@ from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 from agent.runtime.errors import AgentRuntimeError
 
 POLL_SECONDS = 0.2
+FIRST_PAUSE_SECONDS = 0.25
 BACKOFF_CAP_SECONDS = 5.0
 # livekit-server 1.13 notes an accepted job in the dispatch only after it has asked all nodes who serves the agent; once
 # a minute, and after a worker registered, that takes its CheckEnabledTimeout of 5 s (pkg/agent/client.go; measured).
@@ -59,7 +60,7 @@ async def place_call(
         livekit.api.ServerError: LiveKit refused the request itself (credentials, room name).
     """
     started = time.monotonic()
-    pause = 0.25
+    pause = FIRST_PAUSE_SECONDS
     attempts = 0
     while True:
         attempts += 1
