@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,10 +88,11 @@ class Build:
         self.step = "starting"
         # Under the lock, what another run left half done is nobody's. A name of its own all the same: that
         # run's compiler may have outlived it and still write.
-        for stale in self.path.parent.glob(".*"):
-            stale.unlink()
-        handle, unfinished = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.name}.")
-        os.close(handle)
+        for stale in self.path.parent.glob(".build.*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        # Go's work directory too (hundreds of MB), which Go leaves behind in /tmp when it is stopped early.
+        workspace = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".build."))
+        unfinished = workspace / self.name
         source = SOURCES / self.name
         # A server with a main.go of ours is that package; the others are the one `tool` of their go.mod.
         package = "." if (source / "main.go").exists() else "tool"
@@ -99,17 +101,17 @@ class Build:
                 compiler = subprocess.Popen(
                     [go.command, "build", "-v", *FLAGS, "-o", unfinished, package],
                     cwd=source,
-                    env=go.environment,
+                    env=go.environment | {"GOTMPDIR": str(workspace)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # so that stopping it also stops the compilers it started
                 )
             self._follow(compiler, stop)
-            Path(unfinished).chmod(0o755)
-            Path(unfinished).replace(self.path)
+            unfinished.chmod(0o755)
+            unfinished.replace(self.path)
         finally:
-            Path(unfinished).unlink(missing_ok=True)
+            shutil.rmtree(workspace, ignore_errors=True)
 
     def _follow(self, compiler: subprocess.Popen[bytes], stop: threading.Event) -> None:
         try:
