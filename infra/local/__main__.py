@@ -1,0 +1,123 @@
+"""`python -m infra.local demo | up | call`: the solved budget as processes on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from infra.budget import jobs_for, solve
+from infra.config import ConfigError, apply_overrides, load_config
+from infra.local.binaries import build_missing
+from infra.local.chat import chat
+from infra.local.errors import LocalError
+from infra.local.go_toolchain import BuildError
+from infra.local.up import up
+from infra.solution import Solution
+
+STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
+CALLS = 24
+# Of a log file or a pipe, which has no width of its own; rich would take 80 columns and break tables.
+LOG_WIDTH = 120
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    sized = argparse.ArgumentParser(add_help=False)
+    sized.add_argument(
+        "--stack", type=Path, default=STACK_FILE, metavar="FILE", help="stack file (infra/Pulumi.local.yaml)"
+    )
+    sized.add_argument(
+        "--workers", type=count("workers", 50), metavar="N", help="instead of the stack file's"
+    )
+    sized.add_argument("--slots", type=count("slots", 1000), metavar="N", help="jobs a worker runs at once")
+    commands.add_parser("up", parents=[sized], help="the whole stack, until Ctrl-C")
+    demo = commands.add_parser("demo", parents=[sized], help="real calls, trouble, and a report")
+    demo.add_argument(
+        "--calls", type=count("calls", 10_000), default=CALLS, metavar="N", help=f"calls in all ({CALLS})"
+    )
+    call = commands.add_parser("call", help="talk to the agent of a running stack, in text")
+    call.add_argument("--run", metavar="NAME", help="which stack, when several are up")
+    return parser.parse_args(argv)
+
+
+def count(what: str, most: int) -> type[int]:
+    """An argparse type: a whole number from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; accepted: a whole number of {what} from 1 to {most}"
+            )
+        return int(text)
+
+    return parse  # type: ignore[return-value]
+
+
+def solved(stack: Path, workers: int | None, slots: int | None) -> tuple[Solution, int]:
+    """The budget for this stack file and these sizes, and the number of workers to start.
+
+    Raises:
+        ConfigError: the file or a size cannot be so.
+        LocalError: the budget does not fit.
+    """
+    config = load_config(stack)
+    if workers or slots:
+        before = solve(config).fleet
+        slots = slots or before.slots
+        jobs = jobs_for(workers or before.max_replicas, slots)
+        config = apply_overrides(config, {"fleet.slots": slots, "fleet.jobs": jobs})
+    solution = solve(config)
+    if not solution.fits:
+        raise LocalError(f"{stack} does not fit its limits; `make budget STACK={stack}` says what would")
+    return solution, solution.fleet.max_replicas
+
+
+async def until_signalled(work: Coroutine[Any, Any, int]) -> int:
+    """Run `work`; the first Ctrl-C or SIGTERM cancels it, so that all it started is stopped. 128 + signal then."""
+    received: list[int] = []
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 128 + received[0] if received else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: done; 1: an invariant was broken; 2: it could not start, with the reason; 128 + signal: it was stopped."""
+    given = arguments(argv)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, LOG_WIDTH)
+    try:
+        if given.command == "call":
+            return asyncio.run(until_signalled(chat(console, given.run)))
+        solution, workers = solved(given.stack, given.workers, given.slots)
+        build_missing(["livekit-server", "ferretdb", "victoria-metrics"])
+        if given.command == "up":
+            return asyncio.run(until_signalled(up(console, solution, workers=workers)))
+        from infra.local.demo.command import demo  # noqa: PLC0415  # matplotlib takes a second to import
+
+        return asyncio.run(until_signalled(demo(console, solution, calls=given.calls, workers=workers)))
+    except (ConfigError, BuildError, LocalError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

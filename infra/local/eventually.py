@@ -1,0 +1,39 @@
+"""Waiting: for a condition up to a deadline, and for several things at once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], *, within: float, what: str, every: float = 0.05
+) -> None:
+    """Return as soon as `condition()` is true, looking every `every` seconds.
+
+    Raises:
+        TimeoutError: `within` seconds passed; the message names `what` was waited for.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while True:
+        answer = condition()
+        if await answer if inspect.isawaitable(answer) else answer:
+            return
+        if loop.time() > deadline:
+            raise TimeoutError(f"{what}: not within {within:g} s")
+        await asyncio.sleep(every)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once; the first that fails cancels the others and is raised alone, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,59 @@
+"""livekit-server on loopback: signalling, media over one UDP port (and one TCP port), a key of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.binaries import binary
+from infra.local.ports import LOOPBACK, free_port, retry_on_clash
+from infra.local.process import Process
+from infra.local.run import Run
+from infra.local.servers.probes import answers_http
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class LiveKit:
+    """A running livekit-server; `url` is what workers and callers connect to."""
+
+    process: Process
+    url: str
+    key: str
+    secret: str
+
+
+async def start(run: Run) -> LiveKit:
+    return await retry_on_clash(lambda: _start(run))
+
+
+async def _start(run: Run) -> LiveKit:
+    key, secret = f"API{secrets.token_hex(6)}", secrets.token_urlsafe(36)
+    port = free_port()
+    # A file, not --keys or an environment variable: both can be read by others on this machine (`ps`, /proc).
+    file = run.private_file("livekit.yaml", json.dumps(config(port, free_port(), free_port(), key, secret)))
+    process = run.start("livekit-server", [binary("livekit-server"), "--config", file])
+    await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}"), within=START_SECONDS)
+    return LiveKit(process, f"ws://{LOOPBACK}:{port}", key, secret)
+
+
+def config(port: int, tcp: int, udp: int, key: str, secret: str) -> dict[str, Any]:
+    """The server's configuration (JSON is YAML). Limits on agents are left as they are in production."""
+    return {
+        "port": port,
+        "bind_addresses": [LOOPBACK],
+        "rtc": {
+            "tcp_port": tcp,
+            "udp_port": udp,
+            "node_ip": LOOPBACK,
+            "use_external_ip": False,
+            # Loopback candidates only: calls work without any network, and none leaves this machine.
+            "enable_loopback_candidate": True,
+            "ips": {"includes": [f"{LOOPBACK}/32"]},
+        },
+        "keys": {key: secret},
+        "logging": {"level": "info", "json": False},
+    }

@@ -1,0 +1,81 @@
+"""VictoriaMetrics: scrapes the workers, keeps what they said, shows it at /vmui/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.local.binaries import binary
+from infra.local.ports import LOOPBACK, free_port, retry_on_clash
+from infra.local.process import Process
+from infra.local.run import Run
+from infra.local.servers.probes import answers_http
+
+START_SECONDS = 20.0
+SCRAPE_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class MetricsStore:
+    """A running store; `targets` is the file in which it looks for workers every second."""
+
+    process: Process
+    port: int
+    targets: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def ui(self) -> str:
+        return f"{self.url}/vmui/"
+
+    def scrape(self, workers: Mapping[str, int]) -> None:
+        """Scrape these workers (name → metrics port) from now on, and no others."""
+        # Written beside and moved: the store must never read half a file.
+        fresh = self.targets.with_suffix(".new")
+        fresh.write_text(
+            json.dumps(
+                [
+                    {"targets": [f"{LOOPBACK}:{port}"], "labels": {"worker": name}}
+                    for name, port in workers.items()
+                ]
+            )
+        )
+        fresh.replace(self.targets)
+
+
+async def start(run: Run) -> MetricsStore:
+    return await retry_on_clash(lambda: _start(run))
+
+
+async def _start(run: Run) -> MetricsStore:
+    targets = run.private_file("metrics/workers.json", "[]")
+    scrape = run.private_file("metrics/scrape.yaml", json.dumps(scrape_config(targets)))
+    port = free_port()
+    command: list[str | Path] = [
+        binary("victoria-metrics"),
+        f"-httpListenAddr={LOOPBACK}:{port}",
+        f"-storageDataPath={run.directory('metrics/data')}",
+        f"-promscrape.config={scrape}",
+        "-promscrape.fileSDCheckInterval=1s",
+        "-retentionPeriod=1d",  # the least it accepts
+        "-search.latencyOffset=1s",  # 30 s by default: a live table would lag behind
+        "-memory.allowedBytes=128MB",  # of a developer's machine; 60 % of it by default
+        "-loggerLevel=WARN",
+    ]
+    process = run.start("victoria-metrics", command)
+    await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}/health"), within=START_SECONDS)
+    return MetricsStore(process, port, targets)
+
+
+def scrape_config(targets: Path) -> dict[str, Any]:
+    """A Prometheus scrape configuration (JSON is YAML)."""
+    return {
+        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s"},
+        "scrape_configs": [{"job_name": "agent-worker", "file_sd_configs": [{"files": [str(targets)]}]}],
+    }

@@ -1,0 +1,95 @@
+"""`python -m infra.local up`: the whole stack until Ctrl-C, with a table of what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from rich.console import Console
+from rich.live import Live
+
+from infra.local import stack as stacks
+from infra.local import state
+from infra.local.errors import LocalError
+from infra.local.process import STOP_SECONDS
+from infra.local.run import Run
+from infra.local.servers.mongodb import NO_LIMIT
+from infra.local.stack import Stack
+from infra.local.up_table import line, table
+from infra.local.watch import Watch, watching
+from infra.solution import Solution
+
+TERMINAL_SECONDS, LINES_SECONDS = 0.5, 5.0
+# Models for a real voice pipeline (agent/worker.py), if the developer's environment names some; the demo takes none.
+PIPELINE = (
+    "AGENT_STT",
+    "AGENT_LLM",
+    "AGENT_TTS",
+    "LIVEKIT_INFERENCE_URL",
+    "LIVEKIT_INFERENCE_API_KEY",
+    "LIVEKIT_INFERENCE_API_SECRET",
+)
+
+
+async def up(console: Console, solution: Solution, *, workers: int) -> int:
+    """Stay up until cancelled.
+
+    Raises:
+        LocalError: something did not come up, or ended by itself later.
+    """
+
+    def say(what: str) -> None:
+        console.print(what, highlight=False, soft_wrap=True, markup=False)
+
+    pipeline = {name: os.environ[name] for name in PIPELINE if os.environ.get(name)}
+    async with Run("up") as run:
+        say(f"up: {workers} workers × {solution.fleet.slots} slots; logs in {run.output}/logs")
+        async with (
+            stacks.running(run, solution, workers=workers, say=say, pipeline=pipeline) as stack,
+            watching(stack.workers) as watch,
+        ):
+            file = state.publish(run, stack.line)
+            say(_addresses(stack, str(file)))
+            try:
+                await _show(console, stack, watch)
+            except asyncio.CancelledError:
+                say(
+                    f"stopping; calls in progress have {STOP_SECONDS:g} s to end, a second Ctrl-C ends them now"
+                )
+                raise
+    raise AssertionError("unreachable: _show returns by an exception only")
+
+
+def _addresses(stack: Stack, file: str) -> str:
+    rows = [
+        ("LiveKit", f"{stack.livekit.url}  (key and secret, for a client of your own: {file})"),
+        ("metrics", f"{stack.metrics.ui}"),
+        *((name, f"{w.url}/ready  {w.url}/worker  {w.metrics_url}") for name, w in stack.workers.items()),
+        ("call", f"python -m infra.local call --run {stack.run.name}"),
+    ]
+    return "\n".join(["", *(f"  {what:<9} {where}" for what, where in rows), "", f"  {NO_LIMIT}", ""])
+
+
+async def _show(console: Console, stack: Stack, watch: Watch) -> None:
+    if not console.is_terminal:
+        while True:
+            _check(stack)
+            console.print(
+                f"{time.strftime('%H:%M:%S')}  {line(stack, watch)}", highlight=False, soft_wrap=True
+            )
+            await asyncio.sleep(LINES_SECONDS)
+    with Live(table(stack, watch), console=console, auto_refresh=False) as live:
+        while True:
+            _check(stack)
+            live.update(table(stack, watch), refresh=True)
+            await asyncio.sleep(TERMINAL_SECONDS)
+
+
+def _check(stack: Stack) -> None:
+    """A stack that lost a process is not what was asked for: say so, and stop."""
+    for process in stack.run.processes:
+        if not process.alive:
+            raise LocalError(
+                f"{process.name} ended by itself; the end of {process.log}:\n{process.last_lines()}"
+            )
