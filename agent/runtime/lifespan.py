@@ -12,7 +12,7 @@ import contextvars
 import logging
 import os
 from collections.abc import Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -94,13 +94,18 @@ class Scope:
 
 
 @contextmanager
-def command_scope(datastore_close_timeout: float = 3.0) -> Iterator[None]:
-    """Lets a command of its own process (no job, no worker) open datastores, each with a job's pool."""
-    token = _scope.set(Scope("command", datastore_close_timeout))
+def lifespan_scope(scope: Scope) -> Iterator[Scope]:
+    """Datastores opened within belong to `scope`."""
+    token = _scope.set(scope)
     try:
-        yield
+        yield scope
     finally:
         _scope.reset(token)
+
+
+def command_scope(datastore_close_timeout: float = 3.0) -> AbstractContextManager[Scope]:
+    """Lets a command of its own process (no job, no worker) open datastores, each with a job's pool."""
+    return lifespan_scope(Scope("command", datastore_close_timeout))
 
 
 class LifespanOwner(Generic[StateT]):
@@ -174,7 +179,10 @@ class LifespanOwner(Generic[StateT]):
         return True
 
     async def _own(self, opened: asyncio.Future[StateT]) -> None:
-        _scope.set(self.scope)
+        with lifespan_scope(self.scope):
+            await self._hold(opened)
+
+    async def _hold(self, opened: asyncio.Future[StateT]) -> None:
         async with self._manager as state:
             self.scope.opening = False
             self._context = contextvars.copy_context()

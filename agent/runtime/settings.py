@@ -27,7 +27,7 @@ def _secret_url(*schemes: str) -> BeforeValidator:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Connections = Annotated[int, Field(ge=1, le=1_000)]
+Connections = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Environment(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -21,15 +22,17 @@ from infra.local.reaper import Reaper
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".local"
 OUTPUT = ROOT / "build"
+KEPT = 10
 
 
 class Run:
     """Owner of everything that one `make up` or `make demo` starts."""
 
-    def __init__(self, kind: str) -> None:
-        self.name = f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    def __init__(self, kind: str, output: Path | None = None) -> None:
+        """Name it `<kind>-<time>-<random>`; logs and reports go to `output` or to `build/<name>`."""
+        self.name = f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         self.state = STATE / self.name
-        self.output = OUTPUT / self.name
+        self.output = output or OUTPUT / self.name
         self.processes: list[Process] = []
 
     async def __aenter__(self) -> Self:
@@ -38,6 +41,7 @@ class Run:
             (parent / ".gitignore").write_text("*\n")
         self.state.mkdir(mode=0o700)
         (self.output / "logs").mkdir(parents=True)
+        _forget_oldest(self.name.partition("-")[0])
         self._reaper = Reaper(self.state)
         return self
 
@@ -94,6 +98,13 @@ class Run:
         path = self.state / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _forget_oldest(kind: str) -> None:
+    """Keep the logs and reports of the newest runs of a kind; the names sort by time."""
+    ended = [path for path in sorted(OUTPUT.glob(f"{kind}-*")) if not (STATE / path.name).exists()]
+    for path in ended[:-KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # What a process needs of the caller's environment, and no more: a LIVEKIT_URL or MONGODB_URL that a developer has

@@ -15,8 +15,8 @@ from agent.runtime.capacity import SERVER_TARGET_LOAD, Capacity
 class Request:
     """As much of LiveKit's JobRequest as admission touches: accepting takes a while, then the job is active."""
 
-    def __init__(self, id: str, active: set[str]) -> None:
-        self.id = id
+    def __init__(self, job_id: str, active: set[str]) -> None:
+        self.id = job_id
         self._active = active
         self.answer: str | None = None
 

@@ -26,14 +26,14 @@ class LiveKit:
         self.open.append(f"dispatch-{self.attempts}")
         return SimpleNamespace(id=self.open[-1])
 
-    async def delete_dispatch(self, id: str, _: str) -> None:
-        self.open.remove(id)
+    async def delete_dispatch(self, dispatch_id: str, _: str) -> None:
+        self.open.remove(dispatch_id)
 
     async def list_dispatch(self, _: str) -> list[Any]:
         taken = self.attempts > self._refusals and not self._late
         # What else is in the room: a dispatch of nobody's, whose job ended.
-        jobs = {"other": ["job"], **{id: ["job"] if taken else [] for id in self.open}}
-        return [SimpleNamespace(id=id, state=SimpleNamespace(jobs=jobs)) for id, jobs in jobs.items()]
+        jobs = {"other": ["job"], **{mine: ["job"] if taken else [] for mine in self.open}}
+        return [SimpleNamespace(id=key, state=SimpleNamespace(jobs=value)) for key, value in jobs.items()]
 
     async def list_participants(self, _: Any) -> Any:
         there = self._late and self.attempts > self._refusals
@@ -74,7 +74,7 @@ async def test_a_refused_call_is_placed_again_and_the_refused_attempts_withdrawn
 
 async def test_busy_is_said_and_nothing_is_left_behind() -> None:
     livekit = LiveKit(refusals=10**9)
-    with pytest.raises(Busy, match="no worker named 'assistant' took the call in [0-9]+ attempts"):
+    with pytest.raises(Busy, match=r"no worker named 'assistant' took the call in \d+ attempts"):
         await place(livekit, 0.05)
     assert livekit.open == []
     assert livekit.attempts > 1

@@ -14,6 +14,7 @@ from agent.runtime import lifespan
 from agent.runtime.datastores.base import Connections, opened
 from agent.runtime.errors import DatastoreUnavailable, LifespanError
 from agent.runtime.lifespan import LifespanOwner, Scope
+from infra.local.eventually import eventually
 
 SECOND = 5.0  # longer than anything here takes
 
@@ -96,8 +97,7 @@ async def test_a_shutdown_during_open_closes_what_was_open() -> None:
     log: list[str] = []
     owner = owner_of(two_stores(log, hang="open"))
     opening = asyncio.create_task(owner.open(SECOND))
-    while "open b" not in log:
-        await asyncio.sleep(0)
+    await eventually(lambda: "open b" in log, within=SECOND, what="the second store's open", every=0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
@@ -184,7 +184,7 @@ class TestTheWrongPlace:
 
     def test_prewarm(self) -> None:
         log: list[str] = []
-        with pytest.raises(LifespanError, match="outside of a lifespan .*prewarm.* before its `yield`"):
+        with pytest.raises(LifespanError, match=r"outside of a lifespan .*prewarm.* before its `yield`"):
             asyncio.run(_open(log))
         assert log == []
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,20 +30,28 @@ signal.pause()
 """
 
 
-def test_a_killed_owner_frees_its_slot_even_if_its_helper_lives(tmp_path: Path) -> None:
+@pytest.fixture
+def owned(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that owns the only slot of `tmp_path`, with a helper forked from it."""
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     with owner.stdout:
         helper = int(owner.stdout.readline())
-        try:
-            slot = SlotFile(tmp_path, 0)
-            assert not slot.try_lock()
-            owner.kill()
-            owner.wait()
-            assert slot.try_lock()
-            slot.close()
-        finally:
-            os.kill(helper, signal.SIGKILL)
+        yield owner
+        os.kill(helper, signal.SIGKILL)
+        owner.kill()
+        owner.wait()
+
+
+def test_a_killed_owner_frees_its_slot_even_if_its_helper_lives(
+    tmp_path: Path, owned: subprocess.Popen[str]
+) -> None:
+    slot = SlotFile(tmp_path, 0)
+    assert not slot.try_lock()
+    owned.kill()
+    owned.wait()
+    assert slot.try_lock()
+    slot.close()
 
 
 async def test_a_job_takes_a_free_slot(tmp_path: Path) -> None:
@@ -51,16 +60,10 @@ async def test_a_job_takes_a_free_slot(tmp_path: Path) -> None:
     directory.close()
 
 
-async def test_without_a_free_slot_the_error_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("owned")
+async def test_without_a_free_slot_the_error_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slots, "ACQUIRE_SECONDS", 0.0)
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout is not None
-    with owner.stdout:
-        helper = int(owner.stdout.readline())
-        try:
-            with pytest.raises(SlotUnavailable, match="all 1 slots .* a directory of its own"):
-                await SlotDirectory(tmp_path, 1).acquire()
-        finally:
-            os.kill(helper, signal.SIGKILL)
-            owner.kill()
-            owner.wait()
+    with pytest.raises(SlotUnavailable, match=r"all 1 slots .* a directory of its own"):
+        await SlotDirectory(tmp_path, 1).acquire()

@@ -23,8 +23,6 @@ SOCKET_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_MS = 3_000
 SERVER_SELECTION_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 60_000
-# Sockets beside the pool, per server: FACTS.md section 2, counted in the kernel.
-MONITORING_SOCKETS = {"poll": 1, "stream": 2}
 
 
 class MongoClient(AsyncMongoClient[dict[str, Any]]):
@@ -70,19 +68,28 @@ class _PoolCounter(monitoring.ConnectionPoolListener):
     def pool_closed(self, event: monitoring.PoolClosedEvent) -> None: ...
 
 
-class _MonitoredServers(monitoring.ServerHeartbeatListener):
-    """The servers whose last heartbeat succeeded: each of them holds monitoring sockets."""
+class _MonitoringSockets(monitoring.ServerHeartbeatListener):
+    """Sockets beside the pool, per server that answers: 1 that polls, or 2 that stream and measure round trips.
+
+    Counted in the kernel for FACTS.md section 2. A server that cannot stream is polled whatever was asked for.
+    """
 
     def __init__(self) -> None:
-        self.addresses: set[tuple[str, int | None]] = set()
+        self._sockets: dict[tuple[str, int | None], int] = {}
 
-    def started(self, event: monitoring.ServerHeartbeatStartedEvent) -> None: ...
+    @property
+    def open(self) -> int:
+        return sum(self._sockets.values())
+
+    def started(self, event: monitoring.ServerHeartbeatStartedEvent) -> None:
+        if event.awaited:
+            self._sockets[event.connection_id] = 2
 
     def succeeded(self, event: monitoring.ServerHeartbeatSucceededEvent) -> None:
-        self.addresses.add(event.connection_id)
+        self._sockets.setdefault(event.connection_id, 1)
 
     def failed(self, event: monitoring.ServerHeartbeatFailedEvent) -> None:
-        self.addresses.discard(event.connection_id)
+        self._sockets.pop(event.connection_id, None)
 
 
 class MongoDB:
@@ -92,8 +99,7 @@ class MongoDB:
 
     def __init__(self, settings: MongoDBSettings, pool: int, models: Sequence[type[Document]]) -> None:
         self._pool = _PoolCounter()
-        self._servers = _MonitoredServers()
-        self._monitoring_sockets = MONITORING_SOCKETS[settings.monitoring]
+        self._monitoring = _MonitoringSockets()
         self._models = models
         self._closed = False
         self.client = MongoClient(
@@ -107,7 +113,7 @@ class MongoDB:
             socketTimeoutMS=SOCKET_TIMEOUT_MS,
             maxIdleTimeMS=IDLE_TIMEOUT_MS,
             tz_aware=True,
-            event_listeners=[self._pool, self._servers],
+            event_listeners=[self._pool, self._monitoring],
         )
         self.database: AsyncDatabase[dict[str, Any]] = self.client[settings.database]
 
@@ -128,7 +134,7 @@ class MongoDB:
         return Connections(
             in_use=self._pool.in_use,
             idle=self._pool.open - self._pool.in_use,
-            monitoring=len(self._servers.addresses) * self._monitoring_sockets,
+            monitoring=self._monitoring.open,
         )
 
 

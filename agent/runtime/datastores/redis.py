@@ -93,11 +93,16 @@ class RedisDatastore:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             decode_responses=True,
         )
-        if self._pool.max_connections != pool:
-            raise SettingsError(
-                "environment: REDIS_URL sets max_connections, which would override the budget's REDIS_POOL; "
-                "accepted: a URL without max_connections"
-            )
+        # In redis-py a URL's query wins over arguments.
+        for option, actual, solved in (
+            ("max_connections", self._pool.max_connections, pool),
+            ("timeout", self._pool.timeout, settings.wait_seconds),
+        ):
+            if actual != solved:
+                raise SettingsError(
+                    f"environment: REDIS_URL sets {option}, which would override the budget's; accepted: a URL "
+                    f"without {option}"
+                )
         self.client = RedisClient(connection_pool=self._pool)
 
     async def open(self) -> None:
