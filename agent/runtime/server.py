@@ -19,6 +19,7 @@ from agent.runtime.capacity import Capacity, RequestHook
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, AgentRuntimeError, LifespanError, SettingsError
 from agent.runtime.job import Hook, JobEntrypoint, JobHooks, JobSessionEnd
 from agent.runtime.lifespan import LifespanOwner, Scope
+from agent.runtime.prewarm import JobPrewarm
 from agent.runtime.settings import WorkerSettings, connection_budgets, worker_settings
 from agent.runtime.sweeper import Sweeper, WorkerState
 
@@ -67,7 +68,7 @@ class LifespanServer(AgentServer):
         self._sweeper_task: asyncio.Task[None] | None = None
         self._capacity = Capacity(self.settings.slots, lambda: (job.job.id for job in self.active_jobs))
         super().__init__(
-            setup_fnc=prewarm,
+            setup_fnc=JobPrewarm(prewarm),
             load_fnc=self._capacity.load,
             # Out of the way: the cap in on_request decides (see capacity.py).
             load_threshold=math.inf,

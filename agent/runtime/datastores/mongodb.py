@@ -15,6 +15,7 @@ from agent.runtime import metrics
 from agent.runtime.datastores.base import Connections, opened
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL
 from agent.runtime.lifespan import Scope
+from agent.runtime.prewarm import before_a_call
 from agent.runtime.settings import MongoDBSettings
 
 NAME = "mongodb"
@@ -156,3 +157,9 @@ async def mongodb(
     pool = Scope.current(NAME).share(NAME, job=settings.pool, worker=settings.worker_pool)
     async with opened(MongoDB(settings, pool, models)) as datastore:
         yield datastore.database
+
+
+@before_a_call
+def _warm_up() -> None:
+    # A client connects at its first operation, not before (FACTS.md section 2); building one loads the rest.
+    MongoDB(MongoDBSettings.from_environment(), 1, ())

@@ -1,0 +1,41 @@
+"""What a job process does before its call comes: slow, synchronous, and without a connection.
+
+Imports and model classes are done by then (the process imports the user's module); what is left is what drivers load on
+first use: TLS contexts, lazily imported modules. No loop runs here, so nothing is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents import JobProcess
+
+logger = logging.getLogger("agent.runtime")
+
+_warm_ups: list[Callable[[], object]] = []
+
+
+def before_a_call(warm_up: Callable[[], object]) -> Callable[[], object]:
+    """Have `warm_up` called in every job process before its call. For datastores, when they are imported."""
+    _warm_ups.append(warm_up)
+    return warm_up
+
+
+@dataclass(frozen=True)
+class JobPrewarm:
+    """LiveKit's `setup_fnc`: the datastores' warm-ups, then the user's own prewarm."""
+
+    users: Callable[[JobProcess], Any] | None
+
+    def __call__(self, process: JobProcess) -> None:
+        for warm_up in _warm_ups:
+            try:
+                warm_up()
+            except Exception as error:
+                # LiveKit restarts a process whose prewarm fails every 0.1 s, for ever; the job itself will say it.
+                logger.debug("a warm-up failed, so the call opens cold: %s", error)
+        if self.users is not None:
+            self.users(process)
