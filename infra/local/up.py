@@ -65,7 +65,10 @@ def _addresses(stack: Stack, file: str) -> str:
     rows = [
         ("LiveKit", f"{stack.livekit.url}  (key and secret, for a client of your own: {file})"),
         ("metrics", f"{stack.metrics.ui}"),
-        *((name, f"{w.url}/ready  {w.url}/worker  {w.metrics_url}") for name, w in stack.workers.items()),
+        *(
+            (name, f"{w.url}/ready  {w.url}/worker  {w.metrics_url}")
+            for name, w in sorted(stack.workers.items())
+        ),
         ("call", f"python -m infra.local call --run {stack.run.name}"),
     ]
     return "\n".join(["", *(f"  {what:<9} {where}" for what, where in rows), "", f"  {NO_LIMIT}", ""])

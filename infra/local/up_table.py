@@ -9,61 +9,64 @@ from rich.text import Text
 from infra.local.gauges import STATES, Gauges
 from infra.local.stack import MONGODB, REDIS, Stack
 from infra.local.watch import Watch
+from infra.solution import Datastore
 
 NO_ANSWER = "no answer"
 
 
 def table(stack: Stack, watch: Watch) -> Table:
-    """One row a worker, one for each server."""
-    datastores = [stack.solution.datastores[name] for name in (MONGODB, REDIS)]
+    """One row a worker by its gauges, and one for each server by the kernel."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("")
-    shown.add_column("jobs / slots", justify="right")
-    for datastore in datastores:
-        shown.add_column(f"{datastore.title}\nin use · idle · monitoring", justify="right")
-        shown.add_column("\nheld / budget", justify="right")
-    current = watch.series[-1][1] if watch.series else {}
-    for name in stack.workers:
-        gauges = current.get(name)
+    shown.add_column("\n", no_wrap=True)
+    shown.add_column("jobs\nof slots", justify="right", no_wrap=True)
+    for datastore in _datastores(stack):
+        for heading in (f"{datastore.title}\nin use", "\nidle", "\nmonitoring", "\nheld", "\nof budget"):
+            shown.add_column(heading, justify="right", no_wrap=True)
+    for name in sorted(stack.workers):
+        gauges = _now(watch).get(name)
         if gauges is None:
             shown.add_row(name, NO_ANSWER, style="dim")
-            continue
-        cells = [name, f"{gauges.running} / {gauges.slots}"]
-        for datastore in datastores:
-            granted = gauges.budget.get(datastore.name, 0)
-            cells += [_states(gauges, datastore.name), f"{gauges.total(datastore.name)} / {granted}"]
-        shown.add_row(*cells)
+        else:
+            shown.add_row(name, *_worker(stack, gauges))
     shown.add_section()
-    latest = stack.kernel.latest
-    held = [
-        Text("counted in the kernel, / limit", style="bold"),
-        Text(str(sum(latest.slots.values())), style="bold"),
-    ]
-    for datastore in datastores:
-        count = latest.connections[datastore.name]
-        held += [
-            Text(""),
-            Text(f"{count} / {datastore.limit}", "bold red" if count > datastore.limit else "bold green"),
-        ]
-    shown.add_row(*held)
+    shown.add_row(*_kernel(stack))
     return shown
 
 
-def _states(gauges: Gauges, datastore: str) -> str:
-    states = gauges.connections.get(datastore, {})
-    return " · ".join(f"{states.get(state, 0):>2}" for state in STATES)
+def _worker(stack: Stack, gauges: Gauges) -> list[str]:
+    cells = [f"{gauges.running} / {gauges.slots}"]
+    for datastore in _datastores(stack):
+        states = gauges.connections.get(datastore.name, {})
+        cells += [str(states.get(state, 0)) for state in STATES]
+        cells += [str(gauges.total(datastore.name)), str(gauges.budget.get(datastore.name, "?"))]
+    return cells
+
+
+def _kernel(stack: Stack) -> list[Text]:
+    latest = stack.kernel.latest
+    cells = [Text("kernel", "bold"), Text(str(sum(latest.slots.values())), "bold")]
+    for datastore in _datastores(stack):
+        held = latest.connections[datastore.name]
+        style = "bold red" if held > datastore.limit else "bold green"
+        cells += [Text(""), Text(""), Text(""), Text(str(held), style), Text(str(datastore.limit), "bold")]
+    return cells
 
 
 def line(stack: Stack, watch: Watch) -> str:
     """The same in one line, for a log."""
-    current = watch.series[-1][1] if watch.series else {}
+    current = _now(watch)
     workers = ", ".join(
         f"{name} {current[name].running}/{current[name].slots}" if name in current else f"{name} {NO_ANSWER}"
-        for name in stack.workers
+        for name in sorted(stack.workers)
     )
-    latest = stack.kernel.latest
-    servers = ", ".join(
-        f"{stack.solution.datastores[name].title} {latest.connections[name]}/{stack.solution.datastores[name].limit}"
-        for name in (MONGODB, REDIS)
-    )
+    held = stack.kernel.latest.connections
+    servers = ", ".join(f"{d.title} {held[d.name]}/{d.limit}" for d in _datastores(stack))
     return f"jobs: {workers} | connections in the kernel / limit: {servers}"
+
+
+def _datastores(stack: Stack) -> list[Datastore]:
+    return [stack.solution.datastores[name] for name in (MONGODB, REDIS)]
+
+
+def _now(watch: Watch) -> dict[str, Gauges]:
+    return watch.series[-1][1] if watch.series else {}

@@ -28,14 +28,14 @@ async def demo(console: Console, solution: Solution, *, calls: int, workers: int
         say(
             f"demo: {calls} calls, {workers} workers × {solution.fleet.slots} slots; logs in {run.output}/logs"
         )
-        seen = await Demo(run, solution, calls, workers, say, progress(console)).course()
-    broken = broken_invariants(seen.report)
+        report = await Demo(run, solution, calls, workers, say, progress(console)).course()
+    broken = broken_invariants(report)
     files: dict[str, Path] = {
         "report": run.output / "report.json",
         "picture": run.output / "report.png",
         "logs": run.output / "logs",
     }
-    seen.report.write(files["report"], broken)
-    picture.draw(seen, files["picture"])
-    tables.show(console, seen.report, broken, files)
+    report.write(files["report"], broken)
+    picture.draw(report, files["picture"])
+    tables.show(console, report, broken, files)
     return 1 if broken else 0

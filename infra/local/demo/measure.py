@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infra.budget import jobs_for
-from infra.local.demo.report import DatastoreSeen, Durations, FleetSeen
+from infra.local.demo.report import Counted, DatastoreSeen, Durations, FleetSeen, Told
 from infra.local.gauges import Gauges, Histogram
 from infra.local.kernel import Sample
 from infra.local.stack import MONGODB, REDIS, Stack
@@ -83,3 +83,22 @@ def fleet_seen(stack: Stack, watch: Watch, workers: int) -> FleetSeen:
         killed_by_gauge=sum(gauges.outcomes.get("killed", 0) for gauges in watch.latest.values()),
         exit_statuses=stack.exit_statuses,
     )
+
+
+def counted(stack: Stack) -> list[Counted]:
+    samples = stack.kernel.samples
+    return [Counted(round(s.at - samples[0].at, 2), s.connections, s.slots) for s in samples]
+
+
+def told(stack: Stack, watch: Watch) -> list[Told]:
+    start = stack.kernel.samples[0].at
+    return [
+        Told(
+            at=round(at - start, 2),
+            connections={name: sum(g.total(name) for g in gauges.values()) for name in (MONGODB, REDIS)},
+            granted={name: sum(g.budget.get(name, 0) for g in gauges.values()) for name in (MONGODB, REDIS)},
+            slots=sum(g.slots for g in gauges.values()),
+        )
+        for at, gauges in watch.series
+        if gauges
+    ]

@@ -11,7 +11,7 @@ import aiohttp
 
 from infra.local import stack as stacks
 from infra.local.demo import stored
-from infra.local.demo.measure import Idle, datastores_seen, fleet_seen
+from infra.local.demo.measure import Idle, counted, datastores_seen, fleet_seen, told
 from infra.local.demo.report import Event, Kill, Leftovers, Report, Rollover
 from infra.local.demo.trouble import kill_one_job, roll_one_worker
 from infra.local.demo.waves import Calls, wave_sizes
@@ -29,15 +29,6 @@ GONE_SECONDS = 5.0
 Progress = Callable[[Calls, Stack], contextlib.AbstractAsyncContextManager[None]]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The report, and the series that the picture is drawn from."""
-
-    report: Report
-    samples: list[Sample]
-    gauges: Watch
-
-
 @dataclass
 class Demo:
     """One demo; `course()` runs it."""
@@ -52,7 +43,7 @@ class Demo:
     _kill: Kill | None = None
     _rollover: Rollover | None = None
 
-    async def course(self) -> Seen:
+    async def course(self) -> Report:
         """Run it to its end.
 
         Raises:
@@ -74,7 +65,7 @@ class Demo:
             left = await self._gone(stack)
             self.say("all workers are gone; looking for the transcripts")
             missing = await stored.missing(stack.mongodb.url, calls.results)
-        report = Report(
+        return Report(
             name=self.run.name,
             digest=self.solution.digest,
             seconds=round(time.monotonic() - began, 1),
@@ -91,8 +82,9 @@ class Demo:
                 processes=stack.left_behind,
             ),
             events=self.events,
+            counted=counted(stack),
+            told=told(stack, watch),
         )
-        return Seen(report, stack.kernel.samples, watch)
 
     async def _waves(self, stack: Stack, watch: Watch, calls: Calls) -> None:
         def mark(what: str) -> None:

@@ -20,6 +20,29 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """One sample by the kernel, `at` seconds after the first."""
+
+    at: float
+    connections: dict[str, int]
+    """Datastore → connections open at the server's end."""
+    jobs: dict[str, int]
+    """Worker → slots owned by living jobs."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One look at the gauges of all workers that are up, `at` seconds after the first sample."""
+
+    at: float
+    connections: dict[str, int]
+    """Datastore → connections they say they hold."""
+    granted: dict[str, int]
+    """Datastore → connections they were granted."""
+    slots: int
+
+
+@dataclass(frozen=True)
 class Durations:
     """Seconds, from the histograms of all workers together, interpolated within their buckets; None: no observation."""
 
@@ -124,6 +147,8 @@ class Report:
     rollover: Rollover | None
     leftovers: Leftovers
     events: list[Event] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
     def count(self, outcome: Outcome) -> int:
         return sum(1 for call in self.calls if call.outcome is outcome)

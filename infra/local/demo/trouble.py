@@ -67,7 +67,7 @@ async def roll_one_worker(stack: Stack, calls: Calls, mark: Mark) -> Rollover:
                 lambda: _keep_one(calls, old, drains), within=TALKING_SECONDS, what="a call on it"
             )
         new = await stack.start_worker()
-        mark(f"{new.name} ready, {old.name} drains (SIGTERM)")
+        mark(f"{new.name} up, {old.name} drains (SIGTERM)")
         jobs, began = _jobs(old), time.monotonic()
         old.process.terminate()
     finally:
