@@ -30,7 +30,12 @@ class Context:
 
 
 def watch(ctx: Context, **changes: Any) -> CallWatch:
-    numbers = {"join_timeout_seconds": LONG, "max_call_seconds": LONG, "goodbye_seconds": 0.05, "farewell": None}
+    numbers = {
+        "join_timeout_seconds": LONG,
+        "max_call_seconds": LONG,
+        "goodbye_seconds": 0.05,
+        "farewell": None,
+    }
     return CallWatch(ctx, **(numbers | changes))  # type: ignore[arg-type]
 
 
