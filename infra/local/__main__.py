@@ -41,20 +41,24 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands.add_parser("up", parents=[sized], help="the whole stack, until Ctrl-C")
     demo = commands.add_parser("demo", parents=[sized], help="real calls, trouble, and a report")
     demo.add_argument(
-        "--calls", type=count("calls", 10_000), default=CALLS, metavar="N", help=f"calls in all ({CALLS})"
+        "--calls",
+        type=count("calls", 10_000, least=2),
+        default=CALLS,
+        metavar="N",
+        help=f"calls in all ({CALLS})",
     )
     call = commands.add_parser("call", help="talk to the agent of a running stack, in text")
     call.add_argument("--run", metavar="NAME", help="which stack, when several are up")
     return parser.parse_args(argv)
 
 
-def count(what: str, most: int) -> type[int]:
-    """An argparse type: a whole number from 1 to `most`."""
+def count(what: str, most: int, least: int = 1) -> type[int]:
+    """An argparse type: a whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
             raise argparse.ArgumentTypeError(
-                f"got {text!r}; accepted: a whole number of {what} from 1 to {most}"
+                f"got {text!r}; accepted: a whole number of {what} from {least} to {most}"
             )
         return int(text)
 

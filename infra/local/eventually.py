@@ -37,3 +37,14 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def beside(other: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
+    """Run both at once, and return what `work` returns; a failure of one cancels the other."""
+    results: list[T] = []
+
+    async def noted() -> None:
+        results.append(await work)
+
+    await together([other, noted()])
+    return results[0]

@@ -17,7 +17,6 @@ def broken(report: Report) -> list[str]:
         *_calls(report),
         *_fleet(report.fleet),
         *(sentence for datastore in report.datastores.values() for sentence in _datastore(datastore)),
-        *_rollover(report),
         *_leftovers(report),
     ]
 
@@ -33,12 +32,17 @@ def _calls(report: Report) -> Iterator[str]:
         yield "calls answered: none"
     for room in report.transcripts_missing:
         yield f"transcript missing or incomplete in MongoDB: {room} was answered"
-    killed = report.count(Outcome.KILLED)
-    expected = 1 if report.kill else 0
+    yield from _killed(report)
+
+
+def _killed(report: Report) -> Iterator[str]:
+    if report.kill is None:
+        yield "no job was killed: no call was in progress to kill it in"
+    elif report.kill.gauge_seconds is None:
+        yield f"killed job: not counted by the gauges of {report.kill.worker} within {GAUGE_SECONDS:g} s"
+    killed, expected = report.count(Outcome.KILLED), 1 if report.kill else 0
     if killed != expected:
         yield f"calls ended by the one killed job: {killed}, expected {expected}"
-    if report.kill and report.kill.gauge_seconds is None:
-        yield f'agent_jobs_total{{outcome="killed"}} of {report.kill.worker}: not counted within {GAUGE_SECONDS:g} s'
     if report.fleet.killed_by_gauge != expected:
         yield f'agent_jobs_total{{outcome="killed"}}: {report.fleet.killed_by_gauge}, expected {expected}'
 
@@ -75,11 +79,6 @@ def _datastore(seen: DatastoreSeen) -> Iterator[str]:
             f"{seen.title}: gauges report {sum(seen.idle_gauges.values())} connections without a job, "
             f"the kernel counts {seen.idle_kernel}"
         )
-
-
-def _rollover(report: Report) -> Iterator[str]:
-    if report.rollover and report.rollover.exit_status != 0:
-        yield f"{report.rollover.old} was drained and ended with status {report.rollover.exit_status}, expected 0"
 
 
 def _leftovers(report: Report) -> Iterator[str]:

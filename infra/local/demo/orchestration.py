@@ -13,13 +13,14 @@ from infra.local import stack as stacks
 from infra.local.demo import stored
 from infra.local.demo.measure import Idle, counted, datastores_seen, fleet_seen, told
 from infra.local.demo.report import Event, Kill, Leftovers, Report, Rollover
-from infra.local.demo.trouble import kill_one_job, roll_one_worker
+from infra.local.demo.trouble import drain_one_worker, kill_one_job
 from infra.local.demo.waves import Calls, wave_sizes
-from infra.local.eventually import eventually, together
+from infra.local.eventually import beside, eventually
 from infra.local.kernel import Sample
 from infra.local.run import Run
 from infra.local.stack import Say, Stack
 from infra.local.watch import Watch, watching
+from infra.local.worker import Worker
 from infra.solution import Solution
 
 # After the last hang-up: LiveKit tells the agent within 2 s, the job stores its transcript and closes, gauges follow.
@@ -40,8 +41,6 @@ class Demo:
     say: Say
     progress: Progress
     events: list[Event] = field(default_factory=list)
-    _kill: Kill | None = None
-    _rollover: Rollover | None = None
 
     async def course(self) -> Report:
         """Run it to its end.
@@ -57,7 +56,7 @@ class Demo:
             async with stack.line.api() as livekit:
                 calls = Calls(stack.line, livekit)
                 async with self.progress(calls, stack), calls:
-                    await self._waves(stack, watch, calls)
+                    killed, rolled = await self._waves(stack, watch, calls)
             self.say("all callers have hung up; waiting until no job is left")
             idle = await self._quiet(stack, watch)
             grace = self.solution.time.termination_grace_period_seconds
@@ -74,8 +73,8 @@ class Demo:
             transcripts_missing=missing,
             datastores=datastores_seen(stack, watch, idle, left),
             fleet=fleet_seen(stack, watch, self.workers),
-            kill=self._kill,
-            rollover=self._rollover,
+            kill=killed,
+            rollover=rolled,
             leftovers=Leftovers(
                 running={name: gauges.running for name, gauges in idle.gauges.items()},
                 slots=left.slots,
@@ -86,20 +85,23 @@ class Demo:
             told=told(stack, watch),
         )
 
-    async def _waves(self, stack: Stack, watch: Watch, calls: Calls) -> None:
+    async def _waves(self, stack: Stack, watch: Watch, calls: Calls) -> tuple[Kill | None, Rollover]:
         def mark(what: str) -> None:
-            self.events.append(Event(time.monotonic() - stack.kernel.samples[0].at, what))
+            self.events.append(Event(round(time.monotonic() - stack.kernel.samples[0].at, 2), what))
             self.say(what)
 
-        async def kill() -> None:
-            self._kill = await kill_one_job(stack, watch, calls, mark)
+        async def kill_and_replace() -> tuple[Kill | None, Worker]:
+            killed = await kill_one_job(stack, watch, calls, mark)
+            new = await stack.start_worker()
+            mark(f"{new.name} is up")
+            return killed, new
 
-        async def roll() -> None:
-            self._rollover = await roll_one_worker(stack, calls, mark)
-
-        for number, (size, trouble) in enumerate(zip(wave_sizes(self.calls), (kill, roll), strict=False), 1):
-            mark(f"wave {number}: {size} calls")
-            await together([calls.wave(number, size), trouble()])
+        first, second = wave_sizes(self.calls)
+        mark(f"wave 1: {first} calls")
+        killed, new = await beside(calls.wave(1, first), kill_and_replace())
+        mark(f"wave 2: {second} calls")
+        rolled = await beside(calls.wave(2, second), drain_one_worker(stack, calls, new, mark))
+        return killed, rolled
 
     async def _quiet(self, stack: Stack, watch: Watch) -> Idle:
         """Wait until gauges and kernel agree that no job is left; what they say then, or at the deadline."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from infra.local.caller import Outcome
@@ -17,6 +18,8 @@ DATASTORE_COLOURS = {"mongodb": "#2f855a", "redis": "#b7791f"}
 WORKER_COLOURS = ("#2b6cb0", "#63b3ed", "#805ad5", "#38a3a5")
 # Of the width of the time axis: nearer marks than this would cover each other and are set one above the other.
 NEAR = 0.022
+# Of quiet before the first call.
+LEAD_SECONDS = 4.0
 
 
 def draw(report: Report, path: Path) -> None:
@@ -25,14 +28,14 @@ def draw(report: Report, path: Path) -> None:
         {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT}
     ):
         # A Figure of its own, without pyplot: no window system is asked for, and nothing global is kept.
-        figure = Figure(figsize=(12, 9), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.12, w_pad=0.1)  # type: ignore[union-attr]
+        figure = Figure(figsize=(12, 9), dpi=150, layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.1))
         panels = figure.subplots(len(report.datastores) + 1, 1, sharex=True)
         for axes, datastore in zip(panels, report.datastores.values(), strict=False):
             _connections(axes, report, datastore)
         _jobs(panels[-1], report)
         _events(list(panels), report)
         panels[-1].set_xlabel("seconds since the servers were up")
+        panels[-1].set_xlim(max(0, report.events[0].at - LEAD_SECONDS), report.counted[-1].at)
         figure.suptitle(_headline(report), x=0.012, ha="left", fontsize=13, fontweight="bold")
         figure.savefig(path)
 
@@ -103,7 +106,6 @@ def _granted(axes: Axes, times: list[float], values: list[int], label: str) -> N
 
 def _tidy(axes: Axes, top: int) -> None:
     axes.set_ylim(0, top * 1.08)
-    axes.margins(x=0.01)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -111,7 +113,7 @@ def _tidy(axes: Axes, top: int) -> None:
 
 
 def _events(panels: list[Axes], report: Report) -> None:
-    span = report.counted[-1].at
+    span = report.counted[-1].at - report.events[0].at
     height, before = 0, -span
     for number, event in enumerate(report.events, 1):
         height = height + 1 if event.at - before < NEAR * span else 0

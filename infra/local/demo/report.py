@@ -144,7 +144,7 @@ class Report:
     datastores: dict[str, DatastoreSeen]
     fleet: FleetSeen
     kill: Kill | None
-    rollover: Rollover | None
+    rollover: Rollover
     leftovers: Leftovers
     events: list[Event] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)

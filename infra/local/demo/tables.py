@@ -134,12 +134,12 @@ def _trouble(report: Report) -> Table:
         table.add_row(
             f"SIGKILL to the job of {kill.room} on {kill.worker}", f"counted by its gauges {seconds}"
         )
-    if roll := report.rollover:
-        table.add_row(
-            f"{roll.old} replaced by {roll.new}",
-            f"drained {roll.jobs_at_sigterm} running jobs in {roll.drain_seconds:.1f} s, "
-            f"exit status {roll.exit_status}",
-        )
+    roll = report.rollover
+    table.add_row(
+        f"{roll.old} replaced by {roll.new}",
+        f"drained with {roll.jobs_at_sigterm} running jobs in {roll.drain_seconds:.1f} s, "
+        f"exit status {roll.exit_status}",
+    )
     return table
 
 

@@ -25,21 +25,20 @@ TALKING_SECONDS = 60.0
 Mark = Callable[[str], None]
 
 
-async def kill_one_job(stack: Stack, watch: Watch, calls: Calls, mark: Mark) -> Kill:
-    """SIGKILL the process of a call in which both sides have spoken."""
-    await eventually(lambda: bool(calls.talking), within=TALKING_SECONDS, what="a call to interfere with")
-    caller = calls.talking[0]
-    caller.choose_as_victim()
-    found: dict[str, int] = {}
-
-    def find() -> bool:
-        for name, worker in stack.workers.items():
-            if pid := process_of(worker, caller.room):
-                found[name] = pid
-        return bool(found)
-
-    await eventually(find, within=TALKING_SECONDS, what=f"the process of {caller.room}")
-    worker, pid = found.popitem()
+async def kill_one_job(stack: Stack, watch: Watch, calls: Calls, mark: Mark) -> Kill | None:
+    """SIGKILL the process of a call in which the agent has spoken; None when there was none to be found."""
+    try:
+        await eventually(lambda: bool(calls.talking), within=TALKING_SECONDS, what="a call to interfere with")
+        caller = calls.talking[0]
+        caller.choose_as_victim()
+        await eventually(
+            lambda: _process(stack, caller.room) is not None, within=TALKING_SECONDS, what="its process"
+        )
+    except TimeoutError:
+        return None
+    if (found := _process(stack, caller.room)) is None:
+        return None
+    worker, pid = found
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     mark("job killed (SIGKILL)")
@@ -56,8 +55,8 @@ async def kill_one_job(stack: Stack, watch: Watch, calls: Calls, mark: Mark) -> 
     return Kill(caller.room, pid, worker, seconds)
 
 
-async def roll_one_worker(stack: Stack, calls: Calls, mark: Mark) -> Rollover:
-    """Start a new worker, then drain the oldest while it has a call: what a Deployment does, pod by pod."""
+async def drain_one_worker(stack: Stack, calls: Calls, new: Worker, mark: Mark) -> Rollover:
+    """Drain the oldest worker, whose replacement is up, while it has calls: what a Deployment does, pod by pod."""
     old = next(iter(stack.workers.values()))
     drains = asyncio.Event()
     try:
@@ -66,24 +65,30 @@ async def roll_one_worker(stack: Stack, calls: Calls, mark: Mark) -> Rollover:
             await eventually(
                 lambda: _keep_one(calls, old, drains), within=TALKING_SECONDS, what="a call on it"
             )
-        new = await stack.start_worker()
-        mark(f"{new.name} up, {old.name} drains (SIGTERM)")
+        mark(f"{old.name} drains (SIGTERM)")
         jobs, began = _jobs(old), time.monotonic()
         old.process.terminate()
     finally:
         drains.set()
     # The kubelet's own bound, from the same solution. The signal was sent already: a second one would kill.
-    grace = stack.solution.time.termination_grace_period_seconds
-    await old.process.exited(within=grace)
-    seconds = time.monotonic() - began
+    await old.process.exited(within=stack.solution.time.termination_grace_period_seconds)
+    seconds = round(time.monotonic() - began, 2)
     status = await stack.stop_worker(old, within=0)
     mark(f"{old.name} gone")
-    return Rollover(old.name, new.name, jobs, round(seconds, 2), status)
+    return Rollover(old.name, new.name, jobs, seconds, status)
+
+
+def _process(stack: Stack, room: str) -> tuple[str, int] | None:
+    """The worker and the pid that have this call."""
+    for name, worker in stack.workers.items():
+        if pid := process_of(worker, room):
+            return name, pid
+    return None
 
 
 def _keep_one(calls: Calls, worker: Worker, until: asyncio.Event) -> bool:
     """Have one call on this worker go on until the event; False if there is none yet."""
-    for caller in calls.talking:
+    for caller in calls.talking_in_latest_wave:
         if process_of(worker, caller.room):
             caller.stays_until = until
             return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +12,7 @@ from livekit import api
 from infra.local.caller import Caller, CallResult, Outcome
 from infra.local.conversation import Line
 
-# One wave for each thing that goes wrong in it: a job is killed in the first, a worker is rolled over in the second.
+# In the first a job is killed and a worker's replacement started, in the second the old worker is drained.
 WAVES = 2
 SENTENCES = ("Hello, can you hear me?", "I would like to change my order.", "Thank you, that is all.")
 # Between hearing and speaking. Long enough that the calls of a wave overlap on a machine that starts jobs one by one.
@@ -28,8 +27,10 @@ class Calls:
 
     def __init__(self, line: Line, livekit: api.LiveKitAPI) -> None:
         self.callers: list[Caller] = []
+        """On the line now, talking or waiting for a slot."""
         self.results: list[CallResult] = []
         self._line, self._livekit = line, livekit
+        self._latest: list[Caller] = []
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -44,6 +45,7 @@ class Calls:
     async def wave(self, number: int, size: int) -> None:
         """All of them call at once; returns when each has hung up, was refused, or is the victim."""
         callers = [self._caller(f"wave-{number}-call-{call}") for call in range(1, size + 1)]
+        self._latest = callers
         for caller in callers:
             self._tasks.create_task(self._call(caller))
         for caller in callers:
@@ -71,6 +73,10 @@ class Calls:
     def talking(self) -> list[Caller]:
         return [caller for caller in self.callers if caller.talking]
 
+    @property
+    def talking_in_latest_wave(self) -> list[Caller]:
+        return [caller for caller in self._latest if caller.talking]
+
     def tally(self) -> str:
         """One line for people: how it stands."""
         ended = Counter(result.outcome for result in self.results)
@@ -78,9 +84,6 @@ class Calls:
         return ", ".join([*parts, *(f"{ended[outcome]} {outcome}" for outcome in Outcome if ended[outcome])])
 
 
-def wave_sizes(calls: int) -> Iterator[int]:
-    """Calls per wave, as even as whole calls allow."""
-    each, more = divmod(calls, WAVES)
-    for wave in range(WAVES):
-        if size := each + (wave < more):
-            yield size
+def wave_sizes(calls: int) -> tuple[int, int]:
+    """Calls of each wave, as even as whole calls allow."""
+    return calls - calls // WAVES, calls // WAVES
