@@ -14,6 +14,7 @@ from rich.console import Console
 
 from infra.budget import jobs_for, solve
 from infra.config import ConfigError, apply_overrides, load_config
+from infra.local import interfaces
 from infra.local.binaries import build_missing
 from infra.local.chat import chat
 from infra.local.errors import LocalError
@@ -112,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.command == "call":
             return asyncio.run(until_signalled(chat(console, given.run)))
         solution, workers = solved(given.stack, given.workers, given.slots)
+        interfaces.require_one()
         build_missing(["livekit-server", "ferretdb", "victoria-metrics"])
         if given.command == "up":
             return asyncio.run(until_signalled(up(console, solution, workers=workers)))

@@ -55,8 +55,10 @@ class Conversation:
         try:
             async with asyncio.timeout(JOIN_SECONDS):
                 await self._room.connect(self._line.url, self._line.token(self._name, self._identity))
-        except BaseException:
+        except BaseException as error:
             await self._room.disconnect()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"could not join the room within {JOIN_SECONDS:g} s") from None
             raise
         return self
 

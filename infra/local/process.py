@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -98,7 +99,7 @@ class Process:
 
     def last_lines(self, count: int = LAST_LINES) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-count:]
-        return "\n".join(f"  {line}" for line in lines) or "  (empty)"
+        return "\n".join(f"  {_readable(line)}" for line in lines) or "  (empty)"
 
     def terminate(self) -> None:
         """SIGTERM to the process itself, not to its group: a worker's jobs are the worker's to end."""
@@ -143,3 +144,15 @@ class Process:
             ):  # macOS: EPERM when only a zombie is left
                 os.killpg(self.pid, signal.SIGKILL)
         return self._popen.wait()
+
+
+def _readable(line: str) -> str:
+    """A line of a log; of LiveKit's JSON lines what a person needs: level, message and traceback."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(record, dict) or "message" not in record:
+        return line
+    text = f"{record.get('level', '')} {record['message']}".strip()
+    return "\n".join([text, *str(record.get("exc_info") or "").splitlines()]).replace("\n", "\n    ")

@@ -93,6 +93,8 @@ def _check(stack: Stack) -> None:
     """A stack that lost a process is not what was asked for: say so, and stop."""
     for process in stack.run.processes:
         if not process.alive:
+            status = process.kill()
             raise LocalError(
-                f"{process.name} ended by itself; the end of {process.log}:\n{process.last_lines()}"
+                f"{process.name} ended by itself with status {status}; the end of {process.log}:\n"
+                f"{process.last_lines()}"
             )

@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.local import run as runs
@@ -62,6 +63,15 @@ def test_a_budget_that_does_not_fit_is_not_started(
     )
     assert main(["demo", "--stack", str(file)]) == 2
     assert f"make budget STACK={file}" in capsys.readouterr().err
+
+
+def test_a_machine_with_loopback_alone_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = psutil.net_if_addrs()
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"lo": addresses["lo"]})
+    assert main(["demo"]) == 2
+    assert "no network interface beside loopback" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,13 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_the_wait(
     await eventually(lambda: process.log.read_text() == "up\n", within=10, what="started")
     assert await process.stop(within=0.2) == -signal.SIGKILL
     assert not process.alive
+
+
+async def test_of_json_lines_the_message_is_shown(tmp_path: Path, started: list[Process]) -> None:
+    record = {"level": "CRITICAL", "message": "the worker does not start", "pid": 5, "exc_info": "A\nB"}
+    process = start(started, tmp_path, f"print({json.dumps(record)!r}); raise SystemExit(3)")
+    with pytest.raises(StartFailed, match=r"  CRITICAL the worker does not start\n    A\n    B$"):
+        await process.ready(never, within=30)
 
 
 async def test_a_command_that_fails_says_so(tmp_path: Path, started: list[Process]) -> None:
