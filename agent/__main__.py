@@ -12,11 +12,11 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS, Caller, Transcript, session_key
-from agent.runtime import AgentRuntimeError
+from agent.runtime import AgentRuntimeError, metrics
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import create_indexes
 from agent.runtime.datastores.redis import redis
-from agent.runtime.lifespan import command_scope
+from agent.runtime.scope import command_scope
 
 
 async def make_indexes() -> None:
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     forgetting.add_argument("caller_id")
     forgetting.set_defaults(work=lambda arguments: forget(arguments.caller_id))
     arguments = parser.parse_args(argv)
+    metrics.keep_in_memory()
     try:
         asyncio.run(_in_scope(arguments.work(arguments)))
     except (AgentRuntimeError, PyMongoError, RedisError) as error:

@@ -20,6 +20,7 @@ def worker_environment(solution: Solution) -> dict[str, str]:
         "AGENT_SESSION_END_TIMEOUT_SECONDS": str(time.session_end_timeout_seconds),
         "AGENT_OPEN_TIMEOUT_SECONDS": str(time.open_timeout_seconds),
         "AGENT_CLOSE_TIMEOUT_SECONDS": str(time.close_timeout_seconds),
+        "AGENT_JOB_END_SECONDS": str(time.job_end_seconds),
         "MONGODB_POOL": str(mongodb.pool),
         "MONGODB_MONITORING": mongodb.monitoring,
         "MONGODB_WORKER_POOL": str(mongodb.worker_pool),

@@ -8,47 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from livekit import rtc
-from livekit.agents import JobContext
+from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
 logger = logging.getLogger("agent.runtime")
-
-CALLER_KINDS = {
-    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
-    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
-}
 
 
 class CallWatch:
     """Watches the room of one job. All times in seconds.
 
     Args:
-        farewell: awaited at `max_call_seconds`, within `goodbye_seconds`, before the job is shut down.
+        end: called once the call is over, with the reason.
+        farewell: awaited at `max_call_seconds`, at most `goodbye_seconds`, before the call is ended.
     """
 
     def __init__(
         self,
-        ctx: JobContext,
+        room: rtc.Room,
+        end: Callable[[str], None],
         *,
         join_timeout_seconds: float,
         max_call_seconds: float,
         goodbye_seconds: float,
-        farewell: Callable[[], Awaitable[None]] | None,
+        farewell: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
-        self._ctx = ctx
+        self._room = room
+        self._end = end
         self._joined = asyncio.Event()
-        self._farewell = farewell
-        self._goodbye_seconds = goodbye_seconds
-        self.over = False
-        """True once the call has ended; what the entrypoint raises after that is no failure."""
-        ctx.room.on("participant_connected", self._on_joined)
-        ctx.room.on("disconnected", self._on_disconnected)
-        ctx.room.on("participant_disconnected", self._on_left)
+        room.on("participant_connected", self._on_joined)
+        room.on("participant_disconnected", self._on_left)
+        room.on("disconnected", self._on_disconnected)
         self._tasks = [
             asyncio.create_task(self._until_joined(join_timeout_seconds), name="call-join"),
-            asyncio.create_task(self._until_limit(max_call_seconds), name="call-limit"),
+            asyncio.create_task(
+                self._until_limit(max_call_seconds, goodbye_seconds, farewell), name="call-limit"
+            ),
         ]
 
     def stop(self) -> None:
@@ -56,22 +53,18 @@ class CallWatch:
             task.cancel()
 
     def _callers(self) -> list[rtc.RemoteParticipant]:
-        return [p for p in self._ctx.room.remote_participants.values() if p.kind in CALLER_KINDS]
+        return [p for p in self._room.remote_participants.values() if p.kind in DEFAULT_PARTICIPANT_KINDS]
 
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.kind in CALLER_KINDS:
+        if participant.kind in DEFAULT_PARTICIPANT_KINDS:
             self._joined.set()
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.kind in CALLER_KINDS and not self._callers():
+        if participant.kind in DEFAULT_PARTICIPANT_KINDS and not self._callers():
             self._end("caller hung up")
 
     def _on_disconnected(self, *_: object) -> None:
-        self.over = True  # LiveKit shuts the job down by itself: room deleted, agent removed
-
-    def _end(self, reason: str) -> None:
-        self.over = True
-        self._ctx.shutdown(reason=reason)
+        self._end("room disconnected")
 
     async def _until_joined(self, timeout: float) -> None:
         try:
@@ -82,13 +75,20 @@ class CallWatch:
             if not self._callers():
                 self._end("nobody joined")
 
-    async def _until_limit(self, max_call_seconds: float) -> None:
+    async def _until_limit(
+        self,
+        max_call_seconds: float,
+        goodbye_seconds: float,
+        farewell: Callable[[], Coroutine[Any, Any, None]] | None,
+    ) -> None:
         await asyncio.sleep(max_call_seconds)
         logger.info("the call reached its limit of %g s", max_call_seconds)
-        try:
-            if self._farewell is not None:
-                async with asyncio.timeout(self._goodbye_seconds):
-                    await self._farewell()
-        except Exception:
-            logger.exception("the farewell failed; the call ends without it")
+        if farewell is not None:
+            saying = asyncio.create_task(farewell(), name="on_time_limit")
+            await asyncio.wait({saying}, timeout=goodbye_seconds)
+            if not saying.done():
+                logger.warning("on_time_limit took more than %g s; the call ends without it", goodbye_seconds)
+                saying.cancel()
+            elif not saying.cancelled() and (error := saying.exception()):
+                logger.error("on_time_limit failed; the call ends without it", exc_info=error)
         self._end("max_call_seconds reached")

@@ -6,14 +6,15 @@ over (measured, FACTS.md section 1). So the threshold is put out of the way and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 
 from livekit.agents import JobRequest
 
 from agent.runtime import metrics
 
-# livekit-server stops dispatching to a worker that reports this load or more (agents.target_load).
-SERVER_TARGET_LOAD = 0.7
+# livekit-server stops asking a worker that reported 0.7 or more (agents.target_load), and a report is up to 2.5 s old:
+# calls would be lost while slots are free again (measured: 4 of 4). So a full worker stays below and refuses itself.
+FULL_LOAD = 0.69
 
 RequestHook = Callable[[JobRequest], Awaitable[None]]
 
@@ -24,7 +25,7 @@ class Capacity:
     Runs in the worker's main loop; there is no await between the check and the reservation.
     """
 
-    def __init__(self, slots: int, active_job_ids: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, slots: int, active_job_ids: Callable[[], Collection[str]]) -> None:
         self._slots = slots
         self._active_job_ids = active_job_ids
         self._pending: set[str] = set()
@@ -44,15 +45,14 @@ class Capacity:
             await request.reject(terminate=False)
             return
         self._pending.add(request.id)
-        metrics.JOB_REQUESTS.labels("accepted").inc()
         try:
             await (decide(request) if decide else request.accept())
         finally:
             self._pending.discard(request.id)
+            # An accepted job is active when accept() returns; the user's hook may have refused it, or failed.
+            accepted = request.id in self._active_job_ids()
+            metrics.JOB_REQUESTS.labels("accepted" if accepted else "rejected").inc()
 
     def load(self) -> float:
-        """What is reported to livekit-server for its choice of worker: 0 to 0.7, a full worker just at the threshold.
-
-        Bracketed so, because `0.7 * 3 / 3 < 0.7` in floating point.
-        """
-        return SERVER_TARGET_LOAD * (min(self.taken, self._slots) / self._slots)
+        """What is reported to livekit-server for its choice of worker: 0 (idle) to 0.69 (full)."""
+        return FULL_LOAD * (min(self.taken, self._slots) / self._slots)

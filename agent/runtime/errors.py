@@ -28,6 +28,10 @@ class LifespanError(AgentRuntimeError):
     """A datastore was opened in the wrong place: in prewarm, in another loop, before a fork, or twice."""
 
 
+class CancelledFromWithin(AgentRuntimeError):
+    """The user's code ended with a CancelledError that nobody outside of it had asked for."""
+
+
 class DatastoreUnavailable(AgentRuntimeError):
     """A datastore could not be opened in time; the message names the datastore, never its password."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -19,7 +18,10 @@ from livekit.agents import JobContext
 from agent.runtime import metrics
 from agent.runtime.call import CallWatch
 from agent.runtime.datastores.base import publish
-from agent.runtime.lifespan import LifespanOwner, Scope
+from agent.runtime.errors import SlotUnavailable
+from agent.runtime.last_resort import LastResort
+from agent.runtime.lifespan import LifespanOwner, result_of
+from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings
 from agent.runtime.slots import SlotDirectory, SlotFile
 
@@ -29,7 +31,8 @@ Hook = Callable[[JobContext, Any], Awaitable[None]]
 
 USERDATA_KEY = "agent.runtime.job"
 SAMPLE_SECONDS = 1.0
-EXIT_CLOSE_DEADLINE = 70  # distinguishes "could not close" from a crash in the worker's log
+# LiveKit gives an entrypoint 15 s after the call's end; most that have not returned by then only wait for the caller.
+ENTRYPOINT_GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,23 @@ class JobEntrypoint:
     hooks: JobHooks
 
     async def __call__(self, ctx: JobContext) -> None:
-        slot = await SlotDirectory(self.settings.slot_directory, self.settings.slots).acquire()
+        try:
+            slot = await SlotDirectory(self.settings.slot_directory, self.settings.slots).acquire()
+        except SlotUnavailable:
+            self._count_surplus()
+            raise
         job = Job(ctx, self.settings, self.hooks, slot)
         ctx.proc.userdata[USERDATA_KEY] = job
         # Exactly one: LiveKit runs them all at once, and one that fails cancels the others.
         ctx.add_shutdown_callback(job.close)
         await job.run()
+
+    def _count_surplus(self) -> None:
+        # One identity for all surplus jobs, one at a time; a second one in the same instant goes uncounted.
+        surplus = SlotFile(self.settings.slot_directory, "surplus")
+        if surplus.try_lock():
+            metrics.own(surplus.name)
+            metrics.JOBS.labels("failed").inc()
 
 
 @dataclass(frozen=True)
@@ -77,31 +91,41 @@ class Job:
         self._hooks = hooks
         self._slot = slot
         self._outcome = "completed"
+        self._over = False
         self._state: Any = None
+        self._entrypoint: asyncio.Task[None] | None = None
         self._sampler: asyncio.Task[None] | None = None
         self._call: CallWatch | None = None
-        self._scope = Scope("job", settings.datastore_close_timeout_seconds)
-        self._owner: LifespanOwner[Any] = LifespanOwner(hooks.lifespan(ctx), self._scope)
+        self._last_resort = LastResort(settings.job_end_seconds)
+        self._scope = Scope("job", settings.close_timeout_seconds)
+        self._owner: LifespanOwner[Any] = LifespanOwner(
+            hooks.lifespan(ctx), self._scope, partial(self._end_call, "the lifespan ended")
+        )
         previous_died = metrics.has_live_gauges(settings.metrics_directory, slot.name)
         metrics.own(slot.name)
+        # From here on a death leaves a live gauge behind, by which the sweeper notices and counts it.
+        metrics.JOBS_RUNNING.labels(settings.agent_name).set(1)
         if previous_died:
             metrics.JOBS.labels("killed").inc()
 
     async def run(self) -> None:
         """Open the lifespan, then await the user's entrypoint. What fails here fails the job."""
+        settings = self._settings
         try:
-            self._state = await self._owner.open(self._settings.open_timeout_seconds)
+            self._state = await self._owner.open(settings.open_timeout_seconds)
             self._sampler = asyncio.create_task(self._sample(), name="datastore-sampler")
             self._call = CallWatch(
-                self._ctx,
-                join_timeout_seconds=self._settings.join_timeout_seconds,
-                max_call_seconds=self._settings.max_call_seconds,
-                goodbye_seconds=self._settings.goodbye_seconds,
+                self._ctx.room,
+                self._end_call,
+                join_timeout_seconds=settings.join_timeout_seconds,
+                max_call_seconds=settings.max_call_seconds,
+                goodbye_seconds=settings.goodbye_seconds,
                 farewell=partial(self._run, self._hooks.on_time_limit) if self._hooks.on_time_limit else None,
             )
-            await self._run(self._hooks.entrypoint)
+            self._entrypoint = self._start(self._hooks.entrypoint)
+            await result_of(self._entrypoint)
         except Exception as error:
-            if self._call is not None and self._call.over:
+            if self._over:
                 logger.info("the entrypoint ended with its call: %s: %s", type(error).__name__, error)
                 return
             self._outcome = "failed"
@@ -109,35 +133,50 @@ class Job:
 
     async def end_session(self) -> None:
         """Await the user's `on_session_end` while the datastores are open; skipped if they never were."""
-        if self._state is not None and self._hooks.on_session_end is not None:
+        if self._state is None or self._hooks.on_session_end is None:
+            return
+        try:
             await self._run(self._hooks.on_session_end)
+        except BaseException:
+            self._outcome = "failed"
+            raise
 
     async def close(self, reason: str) -> None:
-        """Leave the lifespan within `close_timeout_seconds`; past it, end the process.
+        """Leave the lifespan; when it cannot be left, end the process.
 
         On a normal hang-up nobody else would: only the worker's own shutdown arms LiveKit's deadline.
         """
+        self._over = True
+        self._last_resort.arm()
         if self._call is not None:
             self._call.stop()
-        closed = await self._owner.close(self._settings.close_timeout_seconds)
+        closed = await self._owner.close()
         if self._sampler is not None:
             self._sampler.cancel()
-        metrics.JOBS.labels(self._outcome if closed else "failed").inc()
+        outcome = "failed" if self._owner.failed else self._outcome
+        metrics.JOBS.labels(outcome).inc()
         metrics.forget(self._slot.name)
-        logger.info("job closed", extra={"reason": reason, "slot": self._slot.name, "outcome": self._outcome})
+        logger.info("job closed", extra={"reason": reason, "slot": self._slot.name, "outcome": outcome})
         if not closed:
-            logger.critical(
-                "the job did not close within %g s and ends its process; the kernel closes its sockets",
-                self._settings.close_timeout_seconds,
-            )
-            logging.shutdown()
-            os._exit(EXIT_CLOSE_DEADLINE)
+            self._last_resort.end_process("the job could not close; the kernel closes its sockets")
 
-    async def _run(self, hook: Hook) -> None:
+    def _end_call(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._last_resort.arm()
+        if self._entrypoint is not None:
+            asyncio.get_running_loop().call_later(ENTRYPOINT_GRACE_SECONDS, self._entrypoint.cancel)
+        self._ctx.shutdown(reason=reason)
+
+    def _start(self, hook: Hook) -> asyncio.Task[None]:
         async def call() -> None:
             await hook(self._ctx, self._state)
 
-        await self._owner.run(call())
+        return self._owner.start(call())
+
+    async def _run(self, hook: Hook) -> None:
+        await result_of(self._start(hook))
 
     async def _sample(self) -> None:
         while True:

@@ -10,185 +10,114 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-from collections.abc import Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, TypeVar
 
-from agent.runtime.errors import IN_THE_LIFESPAN, DatastoreUnavailable, LifespanError
-
-if TYPE_CHECKING:
-    from agent.runtime.datastores.base import Datastore
+from agent.runtime.errors import CancelledFromWithin, DatastoreUnavailable, LifespanError
+from agent.runtime.scope import UNWIND_SECONDS, Scope, lifespan_scope
 
 logger = logging.getLogger("agent.runtime")
 
 StateT = TypeVar("StateT")
 ResultT = TypeVar("ResultT")
 
-# After a cancelled close, what a task may use to unwind before it is given up.
-UNWIND_SECONDS = 1.0
-
-_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("agent_lifespan_scope")
-
-
-@dataclass
-class Scope:
-    """What one lifespan has opened, and where: a datastore asks it whether this is the place to open."""
-
-    kind: Literal["job", "worker", "command"]
-    datastore_close_timeout: float
-    opening: bool = True
-    datastores: dict[str, Datastore] = field(default_factory=dict)
-    pid: int = field(default_factory=os.getpid)
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-
-    @classmethod
-    def current(cls, name: str) -> Scope:
-        """The lifespan that is being opened in this task.
-
-        Raises:
-            LifespanError: `name` is opened outside of a lifespan (prewarm, module level), after its `yield`, in another
-                loop or process than the lifespan's, or twice.
-        """
-        scope = _scope.get(None)
-        if scope is None:
-            raise LifespanError(
-                f"{name} was opened outside of a lifespan (prewarm has no running loop, and what is opened there "
-                f"belongs to none). {IN_THE_LIFESPAN}"
-            )
-        if scope.pid != os.getpid():
-            raise LifespanError(
-                f"{name} was opened in process {os.getpid()}, forked from the lifespan's process {scope.pid}: "
-                f"sockets must not be shared across a fork. {IN_THE_LIFESPAN}"
-            )
-        if scope.loop is not asyncio.get_running_loop():
-            raise LifespanError(
-                f"{name} was opened in another event loop than the {scope.kind}'s own: its connections would be "
-                f"bound to that loop and could not be closed at the end. {IN_THE_LIFESPAN}"
-            )
-        if name in scope.datastores:
-            raise LifespanError(
-                f"{name} was opened twice in one {scope.kind}: the budget counts one pool of it. Pass the first client "
-                "on (the lifespan's yielded state), or give the second a name and a row in the budget."
-            )
-        if not scope.opening:
-            raise LifespanError(
-                f"{name} was opened after the {scope.kind} lifespan's `yield`. {IN_THE_LIFESPAN}"
-            )
-        return scope
-
-    def share(self, name: str, *, job: int, worker: int) -> int:
-        """The pool size of this lifespan, in connections.
-
-        Raises:
-            LifespanError: the budget grants the worker lifespan none.
-        """
-        size = worker if self.kind == "worker" else job
-        if size == 0:
-            raise LifespanError(
-                f"the budget grants the worker lifespan no {name} connection ({name.upper()}_WORKER_POOL=0): set "
-                f"worker_pool of {name} in the stack config, or do not open it there"
-            )
-        return size
-
-
-@contextmanager
-def lifespan_scope(scope: Scope) -> Iterator[Scope]:
-    """Datastores opened within belong to `scope`."""
-    token = _scope.set(scope)
-    try:
-        yield scope
-    finally:
-        _scope.reset(token)
-
-
-def command_scope(datastore_close_timeout: float = 3.0) -> AbstractContextManager[Scope]:
-    """Lets a command of its own process (no job, no worker) open datastores, each with a job's pool."""
-    return lifespan_scope(Scope("command", datastore_close_timeout))
-
 
 class LifespanOwner(Generic[StateT]):
-    """The one task that enters a lifespan and leaves it.
+    """The one task that enters a lifespan and leaves it. Any task of its loop may call `open()` and `close()`.
 
-    `open()` and `close()` may be called from any task of the same loop; each wait has a deadline in seconds.
+    Args:
+        on_death: called when the lifespan ends by itself between the two (a task group in it failed, say): whoever
+            works with its datastores has none any more.
     """
 
-    def __init__(self, manager: AbstractAsyncContextManager[StateT], scope: Scope) -> None:
+    def __init__(
+        self, manager: AbstractAsyncContextManager[StateT], scope: Scope, on_death: Callable[[], None]
+    ) -> None:
         self.scope = scope
+        self.failed = False
+        """True once the lifespan raised, or had to be cancelled."""
         self._manager = manager
+        self._on_death = on_death
         self._leave = asyncio.Event()
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, timeout: float) -> StateT:
-        """Enter the lifespan and return what it yields.
+        """Enter the lifespan and return what it yields, within `timeout` seconds.
 
         Raises:
-            DatastoreUnavailable: not open within `timeout`; what was open is closed again.
+            DatastoreUnavailable: not open in time; what was open is closed again.
             BaseException: whatever the lifespan raised before its `yield`, after it closed what it had opened.
         """
         opened: asyncio.Future[StateT] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._own(opened), name=f"{self.scope.kind}-lifespan")
+        waited: set[asyncio.Future[Any]] = {opened, self._task}
         try:
-            async with asyncio.timeout(timeout):
-                waited: set[asyncio.Future[Any]] = {opened, self._task}
-                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            begun = ", ".join(self.scope.datastores) or "nothing"
-            await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)
-            raise DatastoreUnavailable(
-                f"the {self.scope.kind} lifespan was not open within {timeout:g} s "
-                f"(begun: {begun}; the last of them did not answer)"
-            ) from None
+            done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._abandon(self._task, self.scope.datastore_close_timeout + UNWIND_SECONDS)
+            await self._abandon(self._task, self.scope.close_timeout + UNWIND_SECONDS)
             raise
-        if opened.done():
-            return opened.result()
-        self._task.result()  # raises what the lifespan raised
-        raise LifespanError(f"the {self.scope.kind} lifespan ended without a `yield`")
+        if not done:
+            still = [name for name in self.scope.datastores if name not in self.scope.opened]
+            await self._abandon(self._task, self.scope.close_timeout + UNWIND_SECONDS)
+            raise DatastoreUnavailable(
+                f"the {self.scope.kind} lifespan was not open within {timeout:g} s (open: "
+                f"{', '.join(self.scope.opened) or 'none'}; still opening: {', '.join(still) or 'none'})"
+            )
+        if not opened.done():
+            await result_of(self._task)  # raises what the lifespan raised
+            raise LifespanError(f"the {self.scope.kind} lifespan ended without a `yield`")
+        self._task.add_done_callback(self._ended)
+        return opened.result()
 
-    async def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Await `work` with the context variables that the lifespan set before its `yield`."""
-        task = asyncio.create_task(work, context=self._context.copy())
-        try:
-            return await task
-        finally:
-            # A cancelled caller cancelled the task with it; never leave it running on its own.
-            task.cancel()
+    def start(self, work: Coroutine[Any, Any, ResultT]) -> asyncio.Task[ResultT]:
+        """Run `work` with the context variables that the lifespan set before its `yield`."""
+        return asyncio.create_task(work, context=self._context.copy())
 
-    async def close(self, timeout: float) -> bool:
+    async def close(self) -> bool:
         """Leave the lifespan: what stands after its `yield` runs, datastores close in reverse order.
 
-        Idempotent. Never raises what the lifespan raises; that is logged.
+        Idempotent; an open that is under way is given up. Never raises what the lifespan raises; that is logged.
 
         Returns:
-            False if it was not left within `timeout` and did not react to a cancel: something hangs, and only the
-            end of the process frees its sockets.
+            False if it was not left within `Scope.close_timeout` and did not react to a cancel: something hangs, and
+            only the end of the process frees its sockets.
         """
         if self._task is None:
             return True
         self._leave.set()
-        await asyncio.wait({self._task}, timeout=timeout)
-        if not self._task.done():
-            logger.error("the %s lifespan was not left within %g s, cancelling it", self.scope.kind, timeout)
-            return await self._abandon(self._task, UNWIND_SECONDS)
-        if not self._task.cancelled() and (error := self._task.exception()):
-            logger.error("the %s lifespan raised", self.scope.kind, exc_info=error)
-        return True
+        if self.scope.opening:
+            return await self._abandon(self._task, self.scope.close_timeout + UNWIND_SECONDS)
+        # The datastores share close_timeout; the last of them must be seen to have used up its part.
+        await asyncio.wait({self._task}, timeout=self.scope.close_timeout + UNWIND_SECONDS)
+        if self._task.done():
+            return True
+        self.failed = True
+        logger.error(
+            "the %s lifespan was not left within %g s, cancelling it",
+            self.scope.kind,
+            self.scope.close_timeout,
+        )
+        return await self._abandon(self._task, UNWIND_SECONDS)
 
     async def _own(self, opened: asyncio.Future[StateT]) -> None:
         with lifespan_scope(self.scope):
-            await self._hold(opened)
-
-    async def _hold(self, opened: asyncio.Future[StateT]) -> None:
-        async with self._manager as state:
-            self.scope.opening = False
-            self._context = contextvars.copy_context()
-            if not opened.done():
+            async with self._manager as state:
+                self.scope.opening = False
+                self._context = contextvars.copy_context()
                 opened.set_result(state)
-            await self._leave.wait()
+                await self._leave.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failed = True
+            logger.error("the %s lifespan raised", self.scope.kind, exc_info=error)
+        if not self._leave.is_set():
+            self.failed = True
+            logger.error("the %s lifespan ended before its time", self.scope.kind)
+            self._on_death()
 
     @staticmethod
     async def _abandon(task: asyncio.Task[None], timeout: float) -> bool:
@@ -198,3 +127,22 @@ class LifespanOwner(Generic[StateT]):
         if task.done() and not task.cancelled():
             task.exception()  # retrieved: the caller reports its own error
         return task.done()
+
+
+async def result_of(task: asyncio.Task[ResultT]) -> ResultT:
+    """Await `task`, taking it along when the caller is cancelled.
+
+    Raises:
+        CancelledFromWithin: `task` ended cancelled though nobody cancelled the caller; a bare CancelledError would
+            look to LiveKit as if the entrypoint had ended well.
+        BaseException: what `task` raised.
+    """
+    try:
+        return await task
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        raise CancelledFromWithin(f"{task.get_name()} was cancelled by something it ran itself") from error
+    finally:
+        task.cancel()

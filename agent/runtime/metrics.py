@@ -10,6 +10,7 @@ Names follow the Prometheus conventions: base units, `_total` for counters. Aler
 
 from __future__ import annotations
 
+import fcntl
 import os
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 import psutil
 from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import mark_process_dead
+
+from agent.runtime.errors import SettingsError
 
 _owned: list[str] = []
 
@@ -30,9 +33,32 @@ def install() -> None:
     """Keep values in files named by `own()`. Called by LifespanServer, once PROMETHEUS_MULTIPROC_DIR is known.
 
     It replaces the class of values itself, so that it does not matter that prometheus_client was imported (by
-    livekit.agents) before. Commands that serve no metrics do not call it and keep theirs in memory.
+    livekit.agents) before.
     """
     values.ValueClass = values.MultiProcessValue(_process_identifier)
+
+
+def claim(directory: Path) -> None:
+    """Make this worker the only one that keeps metrics in `directory`, until its process ends.
+
+    Raises:
+        SettingsError: another living worker does; LiveKit would empty the directory under it.
+    """
+    # flock of the directory itself: LiveKit's wipe takes files. Job processes are exec'd, so they do not inherit it.
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise SettingsError(
+            f"environment: PROMETHEUS_MULTIPROC_DIR={str(directory)!r} is another worker's; accepted: a directory of "
+            "this worker's own"
+        ) from None
+
+
+def keep_in_memory() -> None:
+    """For commands: write no file, even where the environment is a worker's; nobody would serve or remove it."""
+    values.ValueClass = values.MutexValue
 
 
 OPEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,7 +82,7 @@ JOB_SLOTS = Gauge(
     "agent_job_slots", "Jobs this worker may run at once.", ["agent_name"], multiprocess_mode="livesum"
 )
 JOBS_RUNNING = Gauge(
-    "agent_jobs_running", "Jobs running on this worker.", ["agent_name"], multiprocess_mode="livesum"
+    "agent_jobs_running", "Jobs that own a slot of this worker.", ["agent_name"], multiprocess_mode="livesum"
 )
 WORKER_STATE = Gauge(
     "agent_worker_state",

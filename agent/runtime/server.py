@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
-from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents import NOT_GIVEN, AgentServer, JobContext, JobProcess
 from livekit.agents.utils.http_server import HttpServer
 
 from agent.runtime import metrics
 from agent.runtime.capacity import Capacity, RequestHook
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, AgentRuntimeError, LifespanError, SettingsError
 from agent.runtime.job import Hook, JobEntrypoint, JobHooks, JobSessionEnd
-from agent.runtime.lifespan import LifespanOwner, Scope
+from agent.runtime.last_resort import LastResort
+from agent.runtime.lifespan import LifespanOwner
 from agent.runtime.prewarm import JobPrewarm
+from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings, connection_budgets, worker_settings
 from agent.runtime.sweeper import Sweeper, WorkerState
 
@@ -29,8 +33,8 @@ HookT = TypeVar("HookT", bound=Hook)
 JobLifespan = Callable[[JobContext], AbstractAsyncContextManager[Any]]
 WorkerLifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
-# What opens or closes the worker lifespan: checks over the network, once, before any call is taken.
-WORKER_LIFESPAN_SECONDS = 60.0
+# What the worker lifespan may use to open: checks over the network, once, before any call is taken.
+WORKER_OPEN_SECONDS = 60.0
 EXIT_LIFESPAN_FAILED = 3
 
 
@@ -59,14 +63,17 @@ class LifespanServer(AgentServer):
             connection_budgets()  # refused here, with the rest, rather than in a task
         except SettingsError as error:
             sys.exit(str(error))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.settings.metrics_directory)
         metrics.install()
         self._lifespan = lifespan
         self._worker_lifespan = worker_lifespan
         self._worker_owner: LifespanOwner[Any] | None = None
         self._worker_state: Any = None
         self._registered = False
+        self._serving = False
+        self._stopping = False
         self._sweeper_task: asyncio.Task[None] | None = None
-        self._capacity = Capacity(self.settings.slots, lambda: (job.job.id for job in self.active_jobs))
+        self._capacity = Capacity(self.settings.slots, lambda: {job.job.id for job in self.active_jobs})
         super().__init__(
             setup_fnc=JobPrewarm(prewarm),
             load_fnc=self._capacity.load,
@@ -128,27 +135,47 @@ class LifespanServer(AgentServer):
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         """Enter the worker lifespan, then serve. Exits with status 3 when the lifespan cannot be opened."""
-        scope = Scope("worker", self.settings.datastore_close_timeout_seconds)
-        self._worker_owner = LifespanOwner(self._worker_lifespan(), scope)
+        task = asyncio.current_task()
+        if task is not None:  # LiveKit leaves this task's end unread
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        scope = Scope("worker", self.settings.close_timeout_seconds)
+        self._worker_owner = LifespanOwner(self._worker_lifespan(), scope, self._on_lifespan_death)
         try:
-            self._worker_state = await self._worker_owner.open(WORKER_LIFESPAN_SECONDS)
+            metrics.claim(self.settings.metrics_directory)
+            self._worker_state = await self._worker_owner.open(WORKER_OPEN_SECONDS)
         except Exception as error:
+            if self._stopping:
+                return
             self._exit_unopened(error)
-        sweeper = Sweeper(self.settings, scope, lambda: self._capacity.taken, self._current_state)
+        sweeper = Sweeper(self.settings, scope, self._current_state)
         # LiveKit empties the metrics directory before its first await. This task starts after that, and only it gives
-        # the process its identity, so what the worker lifespan counted is written to files that stay.
+        # the process its identity: what was counted before (the lifespan's own opening) is not kept.
         self._sweeper_task = asyncio.create_task(sweeper.run(), name="sweeper")
+        self._serving = True
         await super().run(devmode=devmode, unregistered=unregistered)
+
+    async def drain(self, timeout: Any = NOT_GIVEN) -> None:
+        """Drain as LiveKit does; a worker that was stopped before it served has nothing to drain."""
+        self._stopping = True
+        if self._serving:
+            await super().drain(timeout)
 
     async def aclose(self) -> None:
         """Close as LiveKit does, then leave the worker lifespan: what it holds is there until the last job ended."""
+        self._stopping = True
         try:
-            await super().aclose()
+            if self._serving:
+                await super().aclose()
         finally:
             if self._sweeper_task is not None:
                 self._sweeper_task.cancel()
-            if self._worker_owner is not None:
-                await self._worker_owner.close(WORKER_LIFESPAN_SECONDS)
+            if self._worker_owner is not None and not await self._worker_owner.close():
+                LastResort.end_process("the worker lifespan could not be left")
+
+    def _on_lifespan_death(self) -> None:
+        # Without it the worker is not what it promised to be: it drains, and its successor opens a new one.
+        logger.critical("the worker lifespan ended by itself: draining")
+        signal.raise_signal(signal.SIGTERM)
 
     def _exit_unopened(self, error: Exception) -> NoReturn:
         # LiveKit would log an exception as "worker failed" and exit with 0.

@@ -6,6 +6,7 @@ Every error names the variable, what it held (never for a secret) and what is ac
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ def _explain(cls: type[BaseModel], error: ValidationError, given: Mapping[str, s
 class WorkerSettings(_Environment):
     """One worker and its jobs. Times are in seconds, sizes in jobs, processes or connections."""
 
-    agent_name: str = Field("assistant", alias="AGENT_NAME", min_length=1)
+    agent_name: str = Field("assistant", alias="AGENT_NAME", pattern=r"^\S+$")
     slots: int = Field(4, alias="AGENT_SLOTS", ge=1, le=1_000, description="jobs at once, the hard cap")
     idle_processes: int = Field(1, alias="AGENT_IDLE_PROCESSES", ge=0, le=1_000)
     max_call_seconds: Seconds = Field(3600, alias="AGENT_MAX_CALL_SECONDS")
@@ -77,7 +78,9 @@ class WorkerSettings(_Environment):
     open_timeout_seconds: Seconds = Field(10, alias="AGENT_OPEN_TIMEOUT_SECONDS")
     # LiveKit kills a job 10 s after it announced its end (shutdown_process_timeout); all closing must fit.
     close_timeout_seconds: Annotated[Seconds, Field(lt=10)] = Field(8, alias="AGENT_CLOSE_TIMEOUT_SECONDS")
-    datastore_close_timeout_seconds: Seconds = Field(3, alias="AGENT_DATASTORE_CLOSE_TIMEOUT_SECONDS")
+    job_end_seconds: Seconds = Field(
+        145, alias="AGENT_JOB_END_SECONDS", description="from the call's end to the process's, at most"
+    )
     host: str = Field(
         "", alias="AGENT_HOST", description="address of the health and metrics ports; '' is all"
     )
@@ -102,12 +105,17 @@ class MongoDBSettings(_Environment):
 class RedisSettings(_Environment):
     """How one client reaches Redis, and its share of the server's connections."""
 
-    url: Annotated[SecretStr, _secret_url("redis", "rediss", "unix")] = Field(alias="REDIS_URL")
+    url: Annotated[SecretStr, _secret_url("redis", "rediss")] = Field(alias="REDIS_URL")
     pool: Connections = Field(
         2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
     )
     worker_pool: int = Field(1, alias="REDIS_WORKER_POOL", ge=0, le=1_000)
     wait_seconds: Seconds = Field(5, alias="REDIS_WAIT_SECONDS", description="longest wait for the pool")
+    reply_seconds: Seconds = Field(
+        5,
+        alias="REDIS_REPLY_SECONDS",
+        description="longest wait for a reply; above any blocking command's own timeout",
+    )
 
 
 BUDGET_SUFFIX = "_CONNECTIONS_PER_WORKER"
@@ -123,10 +131,11 @@ def connection_budgets() -> dict[str, int]:
     """
     budgets = {}
     for name, value in os.environ.items():
-        if name.endswith(BUDGET_SUFFIX) and value != "":
-            if not value.isdecimal():
+        datastore, suffix, rest = name.partition(BUDGET_SUFFIX)
+        if datastore and suffix and not rest and value != "":
+            if not re.fullmatch("[0-9]{1,9}", value):
                 raise SettingsError(f"environment: {name}={value!r}: accepted: a whole number of connections")
-            budgets[name.removesuffix(BUDGET_SUFFIX).lower()] = int(value)
+            budgets[datastore.lower()] = int(value)
     return budgets
 
 

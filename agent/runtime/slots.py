@@ -24,9 +24,9 @@ RETRY_SECONDS = 0.02
 class SlotFile:
     """One slot's lock file, opened once in this process."""
 
-    def __init__(self, directory: Path, index: int) -> None:
-        self.name = f"slot{index}"
-        """Identity of the slot's owner in metrics: bounded by the number of slots, unlike process ids."""
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name = name
+        """Identity of the owner in metrics: bounded by the number of slots, unlike process ids."""
         self._fd = os.open(directory / f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_lock(self) -> bool:
@@ -52,7 +52,7 @@ class SlotDirectory:
 
     def __init__(self, directory: Path, slots: int) -> None:
         self.path = directory
-        self.files = [SlotFile(directory, index) for index in range(slots)]
+        self.files = [SlotFile(directory, f"slot{index}") for index in range(slots)]
 
     async def acquire(self) -> SlotFile:
         """Own a free slot until this process ends.

@@ -10,7 +10,7 @@ from typing import Literal
 
 from agent.runtime import metrics
 from agent.runtime.datastores.base import publish
-from agent.runtime.lifespan import Scope
+from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings, connection_budgets
 from agent.runtime.slots import SlotDirectory
 
@@ -28,12 +28,10 @@ class Sweeper:
         self,
         settings: WorkerSettings,
         scope: Scope,
-        running: Callable[[], int],
         state: Callable[[], WorkerState],
     ) -> None:
         self._settings = settings
         self._scope = scope
-        self._running = running
         self._state = state
         self._slots = SlotDirectory(settings.slot_directory, settings.slots)
 
@@ -54,7 +52,6 @@ class Sweeper:
     def sweep(self) -> None:
         self._remove_dead()
         metrics.remove_unowned(self._settings.metrics_directory)
-        metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(self._running())
         current = self._state()
         for state in STATES:
             metrics.WORKER_STATE.labels(state).set(state == current)
@@ -76,5 +73,6 @@ class Sweeper:
 
     def _publish_budget(self) -> None:
         metrics.JOB_SLOTS.labels(self._settings.agent_name).set(self._settings.slots)
+        metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(0)  # each job adds its own 1
         for datastore, connections in connection_budgets().items():
             metrics.CONNECTIONS_BUDGET.labels(datastore).set(connections)

@@ -29,7 +29,7 @@ from agent.runtime.errors import (
     LifespanError,
     SettingsError,
 )
-from agent.runtime.lifespan import Scope, command_scope, lifespan_scope
+from agent.runtime.scope import Scope, command_scope, lifespan_scope
 from agent.runtime.settings import MongoDBSettings, RedisSettings
 from infra.local import kernel
 from infra.local.eventually import eventually
@@ -145,6 +145,28 @@ async def test_a_full_redis_is_named(servers: Servers) -> None:
     await servers.settled(servers.redis, 0)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis://u:hunter2/3t@h:1", "redis://u:hunter2#3t@h:1", "redis://:hunter2@h:1?max_connections=abc"],
+)
+async def test_a_url_that_cannot_be_read_is_refused_without_a_word_of_it(servers: Servers, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"REDIS_URL=\(hidden\): redis-py cannot read it") as error:
+        async with job(), redis(settings=redis_settings(servers, REDIS_URL=url)):
+            pass
+    assert "hunter2" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+async def test_a_mongodb_url_that_cannot_be_read_is_refused(servers: Servers) -> None:
+    with pytest.raises(SettingsError, match=r"MONGODB_URL=\(hidden\): PyMongo refuses it") as error:
+        async with (
+            job(),
+            mongodb(settings=mongodb_settings(servers, MONGODB_URL="mongodb://u:hunter2@x@h:1")),
+        ):
+            pass
+    assert "hunter2" not in str(error.value)
+
+
 @pytest.mark.parametrize("query", ["max_connections=100", "timeout=3600"])
 async def test_a_url_that_would_override_the_budget_is_refused(servers: Servers, query: str) -> None:
     url = f"{servers.environment['REDIS_URL']}?{query}"
@@ -171,7 +193,7 @@ async def test_clients_do_not_travel(servers: Servers) -> None:
         mongodb(settings=mongodb_settings(servers)) as db,
         redis(settings=redis_settings(servers)) as cache,
     ):
-        for client in (db, db.client, cache):
+        for client in (db, db.client, cache, cache.connection_pool):
             with pytest.raises(TypeError) as error:
                 pickle.dumps(client)
             assert str(error.value) == CLIENTS_DO_NOT_TRAVEL

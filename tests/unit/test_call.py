@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from livekit import rtc
+from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
 from agent.runtime.call import CallWatch
 
@@ -24,7 +26,7 @@ class Context:
         self.room.remote_participants = {}  # type: ignore[attr-defined]
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def shutdown(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         if not self.ended.done():
             self.ended.set_result(reason)
 
@@ -36,7 +38,7 @@ def watch(ctx: Context, **changes: Any) -> CallWatch:
         "goodbye_seconds": 0.05,
         "farewell": None,
     }
-    return CallWatch(ctx, **(numbers | changes))  # type: ignore[arg-type]
+    return CallWatch(ctx.room, ctx.end, **(numbers | changes))  # type: ignore[arg-type]
 
 
 async def test_the_last_caller_to_leave_ends_the_call() -> None:
@@ -49,8 +51,22 @@ async def test_the_last_caller_to_leave_ends_the_call() -> None:
     ctx.room.remote_participants = {}  # type: ignore[attr-defined]
     ctx.room.emit("participant_disconnected", CALLER)
     assert await ctx.ended == "caller hung up"
-    assert call.over
     call.stop()
+
+
+@pytest.mark.parametrize("kind", DEFAULT_PARTICIPANT_KINDS)
+async def test_whoever_can_call_livekit_counts_as_a_caller(kind: Any) -> None:
+    ctx = Context()
+    watch(ctx).stop()
+    ctx.room.emit("participant_disconnected", SimpleNamespace(kind=kind))
+    assert await ctx.ended == "caller hung up"
+
+
+async def test_a_room_that_is_gone_ends_the_call() -> None:
+    ctx = Context()
+    watch(ctx).stop()
+    ctx.room.emit("disconnected", "deleted")
+    assert await ctx.ended == "room disconnected"
 
 
 async def test_a_call_that_nobody_joins_ends() -> None:
@@ -70,7 +86,17 @@ async def _raise() -> None:
     raise RuntimeError("no model")
 
 
-@pytest.mark.parametrize("farewell", [None, _raise, asyncio.Event().wait])
+async def _cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def _stubborn() -> None:
+    for _ in range(3):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(LONG)
+
+
+@pytest.mark.parametrize("farewell", [None, _raise, _cancelled, asyncio.Event().wait, _stubborn])
 async def test_the_time_limit_ends_the_call_whatever_the_farewell_does(farewell: Any) -> None:
     ctx = Context()
     watch(ctx, max_call_seconds=0.01, farewell=farewell)

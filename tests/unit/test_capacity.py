@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.runtime.capacity import SERVER_TARGET_LOAD, Capacity
+from agent.runtime import metrics
+from agent.runtime.capacity import Capacity
 
 
 class Request:
@@ -62,11 +64,35 @@ async def test_a_job_counts_once_while_it_is_both_pending_and_active() -> None:
     await capacity.admit(Request("1", active), launch)  # type: ignore[arg-type]
 
 
-@given(slots=st.integers(1, 500))
-def test_only_a_full_worker_reports_the_load_at_which_the_server_stops(slots: int) -> None:
-    active: set[str] = set()
-    capacity = Capacity(slots, lambda: active)
-    active.update(map(str, range(slots - 1)))
-    assert capacity.load() < SERVER_TARGET_LOAD
-    active.add("last")
-    assert capacity.load() >= SERVER_TARGET_LOAD
+@given(slots=st.integers(1, 500), jobs=st.integers(0, 1000))
+def test_even_a_full_worker_is_asked_so_that_a_slot_freed_since_its_last_report_is_not_missed(
+    slots: int, jobs: int
+) -> None:
+    active = set(map(str, range(jobs)))
+    load = Capacity(slots, lambda: active).load()
+    assert 0 <= load < 0.7  # livekit-server's agents.target_load
+    assert Capacity(slots, set).load() == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_request_that_the_users_hook_does_not_accept_counts_as_rejected(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+
+    class Requests:
+        def labels(self, result: str) -> Requests:
+            counted.append(result)
+            return self
+
+        def inc(self) -> None: ...
+
+    async def refuse(request: Any) -> None:
+        if fails:
+            raise RuntimeError("no such tenant")
+        await request.reject()
+
+    monkeypatch.setattr(metrics, "JOB_REQUESTS", Requests())
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        await Capacity(1, set).admit(Request("1", set()), refuse)  # type: ignore[arg-type]
+    assert counted == ["rejected"]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from agent.runtime import lifespan
 from agent.runtime.datastores.base import Connections, opened
-from agent.runtime.errors import DatastoreUnavailable, LifespanError
-from agent.runtime.lifespan import LifespanOwner, Scope
+from agent.runtime.errors import CancelledFromWithin, DatastoreUnavailable, LifespanError
+from agent.runtime.lifespan import LifespanOwner, result_of
+from agent.runtime.scope import Scope
 from infra.local.eventually import eventually
 
 SECOND = 5.0  # longer than anything here takes
@@ -46,9 +48,11 @@ class Store:
 
 
 def owner_of(
-    manager: Callable[[], AbstractAsyncContextManager[object]], close_timeout: float = 0.05
+    manager: Callable[[], AbstractAsyncContextManager[object]],
+    close_timeout: float = 0.2,
+    on_death: Callable[[], None] = lambda: None,
 ) -> LifespanOwner[object]:
-    return LifespanOwner(manager(), Scope("job", close_timeout))
+    return LifespanOwner(manager(), Scope("job", close_timeout), on_death)
 
 
 def two_stores(log: list[str], **second: str) -> Callable[[], AbstractAsyncContextManager[str]]:
@@ -64,7 +68,7 @@ async def test_closes_in_reverse_order_and_once() -> None:
     log: list[str] = []
     owner = owner_of(two_stores(log))
     assert await owner.open(SECOND) == "state"
-    assert all(await asyncio.gather(owner.close(SECOND), owner.close(SECOND)))
+    assert all(await asyncio.gather(owner.close(), owner.close()))
     assert log == ["open a", "open b", "close b", "close a"]
 
 
@@ -73,7 +77,7 @@ async def test_a_close_that_hangs_or_raises_does_not_keep_the_other_open(trouble
     log: list[str] = []
     owner = owner_of(two_stores(log, **trouble))
     await owner.open(SECOND)
-    assert await owner.close(SECOND)
+    assert await owner.close()
     assert log[-1] == "close a"
 
 
@@ -88,7 +92,7 @@ async def test_a_failed_open_closes_what_was_open_and_names_the_datastore() -> N
 async def test_an_open_that_takes_too_long_is_given_up_and_closed() -> None:
     log: list[str] = []
     owner = owner_of(two_stores(log, hang="open"))
-    with pytest.raises(DatastoreUnavailable, match=r"not open within 0.01 s \(begun: a, b; the last"):
+    with pytest.raises(DatastoreUnavailable, match=r"not open within 0.01 s \(open: a; still opening: b\)"):
         await owner.open(0.01)
     assert log[-2:] == ["close b", "close a"]
 
@@ -102,6 +106,87 @@ async def test_a_shutdown_during_open_closes_what_was_open() -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert log[-2:] == ["close b", "close a"]
+
+
+async def test_a_close_that_ignores_its_cancel_does_not_hold_up_the_others() -> None:
+    log: list[str] = []
+    stop = asyncio.Event()
+
+    class Stubborn(Store):
+        async def close(self) -> None:
+            while not stop.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await stop.wait()
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        async with opened(Store("a", log)), opened(Stubborn("b", log)):
+            yield
+
+    owner = owner_of(manager)
+    await owner.open(SECOND)
+    assert await owner.close()
+    assert log[-1] == "close a"
+    stop.set()
+
+
+async def test_each_of_many_hanging_closes_gets_its_turn() -> None:
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for name in "abcd":
+                await stack.enter_async_context(opened(Store(name, log, hang="close")))
+            yield
+
+    owner = owner_of(manager, close_timeout=1.0)
+    await owner.open(SECOND)
+    assert await owner.close()
+    assert log[-4:] == ["close d", "close c", "close b", "close a"]
+    assert not owner.failed
+
+
+async def test_a_lifespan_that_dies_in_mid_call_says_so_at_once() -> None:
+    log: list[str] = []
+    died = asyncio.Event()
+    trouble = asyncio.Event()
+
+    async def background() -> None:
+        await trouble.wait()
+        raise RuntimeError("lost its subscription")
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        async with opened(Store("a", log)), asyncio.TaskGroup() as group:
+            group.create_task(background())
+            yield
+
+    owner = owner_of(manager, on_death=died.set)
+    await owner.open(SECOND)
+    trouble.set()
+    await asyncio.wait_for(died.wait(), SECOND)
+    assert log[-1] == "close a"
+    assert owner.failed
+    assert await owner.close()
+
+
+async def test_a_cancel_that_nobody_asked_for_is_an_error() -> None:
+    async def cancels_itself() -> None:
+        raise asyncio.CancelledError
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        await cancels_itself()
+        yield
+
+    with pytest.raises(CancelledFromWithin, match="job-lifespan was cancelled by something it ran itself"):
+        await owner_of(manager).open(SECOND)
+    owner = owner_of(two_stores([]))
+    await owner.open(SECOND)
+    with pytest.raises(CancelledFromWithin):
+        await result_of(owner.start(cancels_itself()))
+    await owner.close()
 
 
 async def test_a_lifespan_that_cannot_be_left_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +204,9 @@ async def test_a_lifespan_that_cannot_be_left_is_reported(monkeypatch: pytest.Mo
 
     owner = owner_of(stubborn)
     await owner.open(SECOND)
-    assert not await owner.close(0.01)
+    assert not await owner.close()
     release.set()
-    assert await owner.close(SECOND)
+    assert await owner.close()
 
 
 async def test_task_groups_and_context_variables_work_around_yield() -> None:
@@ -147,9 +232,9 @@ async def test_task_groups_and_context_variables_work_around_yield() -> None:
 
     owner = owner_of(manager)
     await owner.open(SECOND)
-    assert await owner.run(entrypoint()) == "acme"
+    assert await result_of(owner.start(entrypoint())) == "acme"
     # Closed from another task, as LiveKit does.
-    assert await asyncio.create_task(owner.close(SECOND))
+    assert await asyncio.create_task(owner.close())
     assert beats
 
 
@@ -164,14 +249,14 @@ async def test_cancelling_the_caller_cancels_what_it_runs() -> None:
         finally:
             cancelled.set()
 
-    running = asyncio.create_task(owner.run(work()))
+    running = asyncio.create_task(result_of(owner.start(work())))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert cancelled.is_set()
-    await owner.close(SECOND)
+    await owner.close()
 
 
 async def _open(log: list[str], name: str = "a") -> None:
@@ -200,7 +285,7 @@ class TestTheWrongPlace:
         try:
             await owner.open(SECOND)
         finally:
-            await owner.close(SECOND)
+            await owner.close()
 
     async def test_twice(self) -> None:
         log: list[str] = []
@@ -230,5 +315,5 @@ class TestTheWrongPlace:
         owner = owner_of(two_stores([]))
         await owner.open(SECOND)
         with pytest.raises(LifespanError, match="after the job lifespan's `yield`"):
-            await owner.run(_open([], "late"))
-        await owner.close(SECOND)
+            await result_of(owner.start(_open([], "late")))
+        await owner.close()

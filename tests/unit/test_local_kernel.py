@@ -20,7 +20,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from agent.runtime.slots import SlotFile
-assert SlotFile(Path(sys.argv[1]), 1).try_lock()
+assert SlotFile(Path(sys.argv[1]), "slot1").try_lock()
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -67,7 +67,7 @@ async def test_the_sampler_keeps_the_peak_of_a_burst() -> None:
 
 
 async def test_a_slots_owner_is_named_without_disturbing_it_and_freed_by_sigkill(tmp_path: Path) -> None:
-    SlotFile(tmp_path, 0).close()
+    SlotFile(tmp_path, "slot0").close()
     with hold(tmp_path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"locked\n"

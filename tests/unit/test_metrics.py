@@ -21,7 +21,7 @@ metrics.install()
 for number in range(jobs):
     job = os.fork()
     if job == 0:
-        slot = SlotFile(slots_directory, number % slots)
+        slot = SlotFile(slots_directory, f"slot{number % slots}")
         assert slot.try_lock()
         killed = metrics.has_live_gauges(directory, slot.name)
         metrics.own(slot.name)

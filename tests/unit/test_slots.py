@@ -20,7 +20,7 @@ OWNER = """
 import os, signal, sys, time
 from pathlib import Path
 from agent.runtime.slots import SlotFile
-slot = SlotFile(Path(sys.argv[1]), 0)
+slot = SlotFile(Path(sys.argv[1]), "slot0")
 assert slot.try_lock()
 helper = os.fork()
 if helper == 0:
@@ -46,7 +46,7 @@ def owned(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_killed_owner_frees_its_slot_even_if_its_helper_lives(
     tmp_path: Path, owned: subprocess.Popen[str]
 ) -> None:
-    slot = SlotFile(tmp_path, 0)
+    slot = SlotFile(tmp_path, "slot0")
     assert not slot.try_lock()
     owned.kill()
     owned.wait()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.runtime import metrics, sweeper
-from agent.runtime.lifespan import Scope
+from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings
 from agent.runtime.sweeper import Sweeper
 
@@ -50,7 +50,7 @@ async def test_a_dead_jobs_gauges_go_and_it_is_counted_once(
     living = tmp_path / f"metrics/counter_unowned-{os.getpid()}.db"
     for file in (dead, other, gone, living):
         file.touch()
-    sweep = Sweeper(settings, Scope("worker", 1.0), running=lambda: 0, state=lambda: "serving")
+    sweep = Sweeper(settings, Scope("worker", 1.0), state=lambda: "serving")
     sweep.sweep()
     sweep.sweep()
     assert counted == {"killed": 1}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agent.runtime import metrics
-from agent.runtime.errors import DatastoreUnavailable
-from agent.runtime.lifespan import Scope
+from agent.runtime.errors import AgentRuntimeError, DatastoreUnavailable
+from agent.runtime.scope import Scope
 
 logger = logging.getLogger("agent.runtime")
 
@@ -52,8 +52,8 @@ DatastoreT = TypeVar("DatastoreT", bound=Datastore)
 async def opened(datastore: DatastoreT) -> AsyncIterator[DatastoreT]:
     """Open `datastore` in the current lifespan and close it at its end, whatever happens between.
 
-    A close has `Scope.datastore_close_timeout` seconds; one that raises or hangs is logged and counted, and does not
-    keep the others from closing.
+    A close has its share of `Scope.close_timeout`; one that raises or hangs is logged and counted, and does not keep
+    the others from closing.
 
     Raises:
         LifespanError: this is not the place or the moment to open a datastore.
@@ -65,11 +65,14 @@ async def opened(datastore: DatastoreT) -> AsyncIterator[DatastoreT]:
     try:
         try:
             await datastore.open()
+        except AgentRuntimeError:
+            raise
         except Exception as error:
             raise DatastoreUnavailable(
                 f"{datastore.name} could not be opened after {time.perf_counter() - started:.1f} s: "
                 f"{type(error).__name__}: {error}"
             ) from error
+        scope.opened.append(datastore.name)
         metrics.OPEN_SECONDS.labels(datastore.name).observe(time.perf_counter() - started)
         publish(datastore)
         yield datastore
@@ -88,13 +91,25 @@ def publish(datastore: Datastore) -> None:
 
 async def _close(datastore: Datastore, scope: Scope) -> None:
     started = time.perf_counter()
+    # A task of its own: a close that ignores its cancel must not hold up the ones after it.
+    closing = asyncio.ensure_future(datastore.close())
     try:
-        async with asyncio.timeout(scope.datastore_close_timeout):
-            await datastore.close()
-    except Exception as error:
-        metrics.CLOSE_FAILURES.labels(datastore.name).inc()
-        logger.error("%s did not close: %s: %s", datastore.name, type(error).__name__, error)
+        await asyncio.wait({closing}, timeout=scope.close_share())
     finally:
-        metrics.CLOSE_SECONDS.labels(datastore.name).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if problem := _problem(closing):
+            metrics.CLOSE_FAILURES.labels(datastore.name).inc()
+            logger.error("%s did not close in %.1f s: %s", datastore.name, seconds, problem)
+        metrics.CLOSE_SECONDS.labels(datastore.name).observe(seconds)
         scope.datastores.pop(datastore.name, None)
         publish(datastore)
+
+
+def _problem(closing: asyncio.Future[None]) -> str | None:
+    if not closing.done():
+        closing.cancel()
+        return "its time is over"
+    if closing.cancelled():
+        return "it was cancelled"
+    error = closing.exception()
+    return f"{type(error).__name__}: {error}" if error else None

@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 from beanie import Document, init_beanie
 from pymongo import AsyncMongoClient, monitoring
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 
 from agent.runtime import metrics
 from agent.runtime.datastores.base import Connections, opened
-from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL
-from agent.runtime.lifespan import Scope
+from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.prewarm import before_a_call
+from agent.runtime.scope import Scope
 from agent.runtime.settings import MongoDBSettings
 
 NAME = "mongodb"
@@ -103,7 +104,18 @@ class MongoDB:
         self._monitoring = _MonitoringSockets()
         self._models = models
         self._closed = False
-        self.client = MongoClient(
+        self.client = self._connect_later(settings, pool)
+        self.database: AsyncDatabase[dict[str, Any]] = self.client[settings.database]
+
+    def _connect_later(self, settings: MongoDBSettings, pool: int) -> MongoClient:
+        """A client; it connects at its first operation, in that operation's loop (FACTS.md section 2)."""
+        try:
+            return self._client(settings, pool)
+        except (PyMongoError, ValueError, TypeError) as error:
+            raise SettingsError(f"environment: MONGODB_URL=(hidden): PyMongo refuses it: {error}") from None
+
+    def _client(self, settings: MongoDBSettings, pool: int) -> MongoClient:
+        return MongoClient(
             settings.url.get_secret_value(),
             maxPoolSize=pool,
             minPoolSize=0,
@@ -116,7 +128,6 @@ class MongoDB:
             tz_aware=True,
             event_listeners=[self._pool, self._monitoring],
         )
-        self.database: AsyncDatabase[dict[str, Any]] = self.client[settings.database]
 
     async def open(self) -> None:
         if self._models:

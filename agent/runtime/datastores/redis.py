@@ -12,19 +12,17 @@ from typing import Any, NoReturn
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from agent.runtime import metrics
 from agent.runtime.datastores.base import Connections, opened
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, IN_THE_LIFESPAN, LifespanError, SettingsError
-from agent.runtime.lifespan import Scope
+from agent.runtime.scope import Scope
 from agent.runtime.settings import RedisSettings
 
 NAME = "redis"
-SOCKET_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 3.0
 # An idle connection is checked before use when it was silent this long: a restarted server is noticed.
 HEALTH_CHECK_SECONDS = 30
@@ -56,7 +54,12 @@ class BoundedPool(BlockingConnectionPool):
 
     async def aclose(self) -> None:
         self._closed = True
+        # A command in flight would otherwise connect again by its retries.
+        self.set_retry(Retry(NoBackoff(), 0))
         await super().aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(CLIENTS_DO_NOT_TRAVEL)
 
     def connections(self) -> Connections:
         """Connected sockets; redis-py's own `get_connection_count()` counts objects, connected or not."""
@@ -79,20 +82,29 @@ class RedisDatastore:
     name = NAME
 
     def __init__(self, settings: RedisSettings, pool: int) -> None:
-        self._pool = BoundedPool.from_url(
-            settings.url.get_secret_value(),
-            max_connections=pool,
-            timeout=settings.wait_seconds,
-            # from_url gives no retries unless the pool has them (measured, FACTS.md).
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            socket_keepalive=True,
-            health_check_interval=HEALTH_CHECK_SECONDS,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            decode_responses=True,
-        )
+        try:
+            self._pool = BoundedPool.from_url(
+                settings.url.get_secret_value(),
+                max_connections=pool,
+                timeout=settings.wait_seconds,
+                # from_url gives no retries unless the pool has them (measured, FACTS.md). A reply that did not come in
+                # time is not asked for again: the server may have carried the command out.
+                retry=Retry(
+                    ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES, (RedisConnectionError,)
+                ),
+                socket_timeout=settings.reply_seconds,
+                socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                socket_keepalive=True,
+                health_check_interval=HEALTH_CHECK_SECONDS,
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                decode_responses=True,
+            )
+        except (ValueError, TypeError):
+            # Their own message repeats part of the URL, which may be part of the password (measured).
+            raise SettingsError(
+                "environment: REDIS_URL=(hidden): redis-py cannot read it; accepted: "
+                "redis[s]://[user:password@]host[:port][/db] with reserved characters percent-encoded"
+            ) from None
         # In redis-py a URL's query wins over arguments.
         for option, actual, solved in (
             ("max_connections", self._pool.max_connections, pool),

@@ -1,0 +1,38 @@
+"""The end of a process that does not end: a hung close, an entrypoint that ignores its cancel, a blocked loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import NoReturn
+
+logger = logging.getLogger("agent.runtime")
+
+FLUSH_SECONDS = 1.0
+EXIT_NOT_CLOSED = 70  # tells "could not close" from a crash in the worker's log
+
+
+class LastResort:
+    """Ends this process `seconds` after it was armed, from a thread, so that a blocked event loop does not matter."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self.end_process, ["the job did not end in time"])
+        self._timer.daemon = True
+        self._armed = False
+
+    def arm(self) -> None:
+        """Start the clock; later calls change nothing. The process's own end disarms it."""
+        if not self._armed:
+            self._armed = True
+            self._timer.start()
+
+    @staticmethod
+    def end_process(reason: str) -> NoReturn:
+        """End at once; the kernel closes the sockets and frees the slot."""
+        logger.critical("%s: ending the process", reason)
+        # Bounded: whoever hangs may hold a log handler's lock.
+        flush = threading.Thread(target=logging.shutdown, daemon=True)
+        flush.start()
+        flush.join(FLUSH_SECONDS)
+        os._exit(EXIT_NOT_CLOSED)
