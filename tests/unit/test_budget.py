@@ -334,6 +334,7 @@ def test_the_environment_has_exactly_the_numbers_a_worker_obeys() -> None:
         "AGENT_SESSION_END_TIMEOUT_SECONDS": "60",
         "AGENT_OPEN_TIMEOUT_SECONDS": "10",
         "AGENT_CLOSE_TIMEOUT_SECONDS": "8",
+        "AGENT_JOB_END_SECONDS": "145",
         "MONGODB_POOL": "2",
         "MONGODB_MONITORING": "poll",
         "MONGODB_WORKER_POOL": "1",
