@@ -1,4 +1,4 @@
-"""Commands beside the worker: `python -m agent indexes | expire | forget CALLER_ID`."""
+"""Commands beside the worker: `python -m agent indexes | expire | restore | forget CALLER_ID`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from agent.models import DOCUMENTS, Caller, Transcript, session_key
 from agent.runtime import AgentRuntimeError, metrics
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import create_indexes
+from agent.runtime.datastores.mongodb_spool import restore
 from agent.runtime.datastores.redis import redis
 from agent.runtime.scope import command_scope
+from agent.runtime.settings import worker_settings
 
 
 async def make_indexes() -> None:
@@ -33,6 +35,14 @@ async def expire() -> None:
     print(f"expired transcripts deleted: {result.deleted_count if result else 0}")
 
 
+async def restore_spooled() -> None:
+    """Store the documents in AGENT_SPOOL_DIRECTORY that MongoDB had not taken; workers do this by themselves."""
+    directory = worker_settings().spool_directory
+    async with mongodb(DOCUMENTS) as database:
+        stored = await restore(database, directory)
+    print(f"documents stored from {directory}: {stored}")
+
+
 async def forget(caller_id: str) -> None:
     """Delete everything stored about one caller. A call in progress stores its transcript at its end: run it after."""
     async with mongodb(DOCUMENTS), redis() as cache:
@@ -47,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with one line on stderr when a setting is unusable or a datastore does not answer."""
     parser = argparse.ArgumentParser(prog="python -m agent", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command, work in (("indexes", make_indexes), ("expire", expire)):
+    for command, work in (("indexes", make_indexes), ("expire", expire), ("restore", restore_spooled)):
         commands.add_parser(command, help=work.__doc__).set_defaults(work=lambda _, work=work: work())
     forgetting = commands.add_parser("forget", help=forget.__doc__)
     forgetting.add_argument("caller_id")

@@ -18,6 +18,7 @@ from agent.models import DOCUMENTS, Caller, Message, Transcript, session_key
 from agent.runtime import LifespanServer
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import check_indexes
+from agent.runtime.datastores.mongodb_spool import restoring, store
 from agent.runtime.datastores.redis import redis
 from agent.runtime.scripted_llm import ScriptedLLM
 
@@ -43,8 +44,11 @@ async def lifespan(_: JobContext) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def worker_lifespan() -> AsyncIterator[None]:
-    """Once per worker, before it takes calls: do the datastores answer, are the indexes there?"""
-    async with mongodb(DOCUMENTS), redis():
+    """Once per worker, before it takes calls: do the datastores answer, are the indexes there?
+
+    Until the last call has ended it stores, too, what calls could not.
+    """
+    async with mongodb(DOCUMENTS) as db, redis(), restoring(db, server.settings.spool_directory):
         await check_indexes(DOCUMENTS)
         yield
 
@@ -78,11 +82,11 @@ class Assistant(Agent):
 
 
 async def save_transcript(ctx: JobContext, call: Call) -> None:
-    """After the session, while MongoDB is still open."""
+    """After the session, while MongoDB is still open; in a file, to be stored later, should it not answer."""
     if call.session is None:
         return
     now = datetime.now(UTC)
-    await Transcript(
+    transcript = Transcript(
         room=ctx.room.name,
         job_id=ctx.job.id,
         caller_id=call.caller_id,
@@ -93,7 +97,8 @@ async def save_transcript(ctx: JobContext, call: Call) -> None:
             Message(role=m.role, text=m.text_content or "", at=datetime.fromtimestamp(m.created_at, UTC))
             for m in call.session.history.messages()
         ],
-    ).insert()
+    )
+    await store(transcript, server.settings.spool_directory)
 
 
 async def say_goodbye(_: JobContext, call: Call) -> None:

@@ -114,6 +114,12 @@ CHECKOUT_SECONDS = Histogram(
     ["datastore"],
     buckets=CHECKOUT_BUCKETS,
 )
+SPOOLED = Gauge(
+    "agent_datastore_spooled_documents",
+    "Documents that wait in files because the datastore did not take them.",
+    ["datastore"],
+    multiprocess_mode="livesum",
+)
 CLOSE_FAILURES = Counter(
     "agent_datastore_close_failures",
     "Closes that raised or passed their deadline; their sockets end with the process.",

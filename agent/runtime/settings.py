@@ -87,6 +87,10 @@ class WorkerSettings(_Environment):
     http_port: Port = Field(8081, alias="AGENT_HTTP_PORT")
     metrics_port: Port = Field(9464, alias="AGENT_METRICS_PORT")
     slot_directory: Path = Field(alias="AGENT_SLOT_DIRECTORY")
+    spool_directory: Path = Field(
+        alias="AGENT_SPOOL_DIRECTORY",
+        description="documents that MongoDB did not take; should outlive the pod",
+    )
     metrics_directory: Path = Field(alias="PROMETHEUS_MULTIPROC_DIR")
     transcript_retention_days: int = Field(30, alias="TRANSCRIPT_RETENTION_DAYS", ge=1, le=3_650)
 
@@ -151,8 +155,9 @@ def worker_settings() -> WorkerSettings:
     """
     if not os.environ.get("AGENT_SLOT_DIRECTORY"):
         os.environ["AGENT_SLOT_DIRECTORY"] = tempfile.mkdtemp(prefix="agent-slots-")
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ["AGENT_SLOT_DIRECTORY"]) / "metrics")
+    for name, inside in (("PROMETHEUS_MULTIPROC_DIR", "metrics"), ("AGENT_SPOOL_DIRECTORY", "spool")):
+        if not os.environ.get(name):
+            os.environ[name] = str(Path(os.environ["AGENT_SLOT_DIRECTORY"]) / inside)
     settings = WorkerSettings.from_environment()
     if settings.slot_directory.resolve() == settings.metrics_directory.resolve():
         raise SettingsError(
@@ -162,6 +167,7 @@ def worker_settings() -> WorkerSettings:
     for name, directory in (
         ("AGENT_SLOT_DIRECTORY", settings.slot_directory),
         ("PROMETHEUS_MULTIPROC_DIR", settings.metrics_directory),
+        ("AGENT_SPOOL_DIRECTORY", settings.spool_directory),
     ):
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ def ten_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]
     """The first block, executed as a developer's module."""
     monkeypatch.setenv("AGENT_SLOT_DIRECTORY", str(tmp_path / "slots"))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
+    monkeypatch.setenv("AGENT_SPOOL_DIRECTORY", str(tmp_path / "spool"))
     monkeypatch.setattr(metrics, "install", lambda: None)  # it is for a process's life
     module: dict[str, Any] = {}
     exec(blocks("python")[0], module)

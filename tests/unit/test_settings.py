@@ -15,7 +15,11 @@ from agent.runtime.settings import (
     worker_settings,
 )
 
-DIRECTORIES = {"AGENT_SLOT_DIRECTORY": "/slots", "PROMETHEUS_MULTIPROC_DIR": "/metrics"}
+DIRECTORIES = {
+    "AGENT_SLOT_DIRECTORY": "/slots",
+    "PROMETHEUS_MULTIPROC_DIR": "/metrics",
+    "AGENT_SPOOL_DIRECTORY": "/spool",
+}
 
 
 @pytest.mark.parametrize(
@@ -65,10 +69,12 @@ def test_directories_are_made_and_handed_on_to_job_processes(
 ) -> None:
     monkeypatch.delenv("AGENT_SLOT_DIRECTORY", raising=False)
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.delenv("AGENT_SPOOL_DIRECTORY", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     first = worker_settings()
     assert first.slot_directory.is_dir()
     assert first.metrics_directory.is_dir()
+    assert first.spool_directory.is_dir()
     assert worker_settings() == first
 
 

@@ -42,6 +42,7 @@ async def test_a_dead_jobs_gauges_go_and_it_is_counted_once(
             "AGENT_SLOTS": "12",
             "AGENT_SLOT_DIRECTORY": str(tmp_path / "slots"),
             "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+            "AGENT_SPOOL_DIRECTORY": str(tmp_path / "spool"),
         }
     )
     dead = tmp_path / "metrics/gauge_livesum_slot1.db"

@@ -31,11 +31,11 @@ class MongoDB:
 
 
 async def start(run: Run) -> MongoDB:
-    return await retry_on_clash(lambda: _start(run))
+    return await retry_on_clash(lambda: start_on(run, free_port()))
 
 
-async def _start(run: Run) -> MongoDB:
-    port = free_port()
+async def start_on(run: Run, port: int) -> MongoDB:
+    """Start it on a port of yours, with the run's data: a restart, when it ran before."""
     data = run.directory("mongodb")
     process = run.start("ferretdb", [binary("ferretdb"), "-listen", f"{LOOPBACK}:{port}", "-data", data])
     await process.ready(lambda: accepts_tcp(port), within=START_SECONDS)
