@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from agent.runtime.datastores.mongodb_indexes import create_indexes
 from agent.runtime.datastores.mongodb_spool import restore
 from agent.runtime.datastores.redis import redis
 from agent.runtime.scope import command_scope
-from agent.runtime.settings import worker_settings
+from agent.runtime.settings import SpoolSettings
 
 
 async def make_indexes() -> None:
@@ -37,7 +38,7 @@ async def expire() -> None:
 
 async def restore_spooled() -> None:
     """Store the documents in AGENT_SPOOL_DIRECTORY that MongoDB had not taken; workers do this by themselves."""
-    directory = worker_settings().spool_directory
+    directory = SpoolSettings.from_environment().directory
     async with mongodb(DOCUMENTS) as database:
         stored = await restore(database, directory)
     print(f"documents stored from {directory}: {stored}")
@@ -45,7 +46,11 @@ async def restore_spooled() -> None:
 
 async def forget(caller_id: str) -> None:
     """Delete everything stored about one caller. A call in progress stores its transcript at its end: run it after."""
-    async with mongodb(DOCUMENTS), redis() as cache:
+    async with mongodb(DOCUMENTS) as database, redis() as cache:
+        if os.environ.get(
+            "AGENT_SPOOL_DIRECTORY"
+        ):  # what waits here is stored first, and so deleted with the rest
+            await restore(database, SpoolSettings.from_environment().directory)
         transcripts = await Transcript.find(Transcript.caller_id == caller_id).delete()
         callers = await Caller.find(Caller.caller_id == caller_id).delete()
         keys = await cache.delete(session_key(caller_id))

@@ -122,6 +122,12 @@ class RedisSettings(_Environment):
     )
 
 
+class SpoolSettings(_Environment):
+    """Where documents wait that MongoDB did not take: for commands; a worker's settings hold it as well."""
+
+    directory: Path = Field(alias="AGENT_SPOOL_DIRECTORY")
+
+
 BUDGET_SUFFIX = "_CONNECTIONS_PER_WORKER"
 
 

@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from beanie import Document
+from beanie.odm.utils.dump import get_dict
+from bson import ObjectId, json_util
 from pymongo import ASCENDING, IndexModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -245,7 +248,7 @@ async def command(servers: Servers, *arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-async def test_all_of_one_callers_data_is_deleted_by_one_command(servers: Servers) -> None:
+async def test_all_of_one_callers_data_is_deleted_by_one_command(servers: Servers, tmp_path: Path) -> None:
     now = datetime.now(UTC)
 
     def transcript(caller: str, job: str) -> Transcript:
@@ -263,9 +266,14 @@ async def test_all_of_one_callers_data_is_deleted_by_one_command(servers: Server
             for caller in ("ann", "bob"):
                 await Caller(caller_id=caller, first_seen=now, last_seen=now).insert()
                 await cache.hset(session_key(caller), "turns", "1")
+            servers.environment["AGENT_SPOOL_DIRECTORY"] = str(tmp_path)
+            document = json_util.dumps(
+                get_dict(transcript("ann", "job-waiting"), to_db=True) | {"_id": ObjectId()}
+            )
+            (tmp_path / "transcripts.waiting.json").write_text(document)
             assert (await command(servers, "forget", "ann"))[:2] == (
                 0,
-                "deleted of 'ann': transcripts 2, callers 1, session keys 1\n",
+                "deleted of 'ann': transcripts 3, callers 1, session keys 1\n",
             )
             assert await Transcript.find_all().to_list() != []
             assert {t.caller_id for t in await Transcript.find_all().to_list()} == {"bob"}
