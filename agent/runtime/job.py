@@ -101,7 +101,7 @@ class Job:
         self._owner: LifespanOwner[Any] = LifespanOwner(
             hooks.lifespan(ctx), self._scope, partial(self._end_call, "the lifespan ended")
         )
-        previous_died = metrics.has_live_gauges(settings.metrics_directory, slot.name)
+        previous_died = slot.name in metrics.live_identities(settings.metrics_directory)
         metrics.own(slot.name)
         # From here on a death leaves a live gauge behind, by which the sweeper notices and counts it.
         metrics.JOBS_RUNNING.labels(settings.agent_name).set(1)

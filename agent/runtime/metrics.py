@@ -138,9 +138,9 @@ def forget(identity: str) -> None:
     mark_process_dead(identity)
 
 
-def has_live_gauges(directory: Path, identity: str) -> bool:
-    """True while an owner's gauges are on disk: it lives, or it died without a clean end."""
-    return any(directory.glob(f"gauge_live*_{identity}.db"))
+def live_identities(directory: Path) -> set[str]:
+    """The owners whose gauges are on disk: each lives, or died without a clean end."""
+    return {file.stem.rpartition("_")[2] for file in directory.glob("gauge_live*.db")}
 
 
 def remove_unowned(directory: Path) -> None:

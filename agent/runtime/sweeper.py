@@ -59,12 +59,14 @@ class Sweeper:
             publish(datastore)
 
     def _remove_dead(self) -> None:
+        directory = self._settings.metrics_directory
+        live = metrics.live_identities(directory)
         for slot in self._slots.files:
             # A living owner keeps its lock, so trying does not disturb it; a free slot without gauges is not tried,
             # so that a job which asks for it in this instant finds it free.
-            if metrics.has_live_gauges(self._settings.metrics_directory, slot.name) and slot.try_lock():
+            if slot.name in live and slot.try_lock():
                 try:
-                    if metrics.has_live_gauges(self._settings.metrics_directory, slot.name):
+                    if slot.name in metrics.live_identities(directory):
                         metrics.forget(slot.name)
                         metrics.JOBS.labels("killed").inc()
                         logger.warning("a job died without closing", extra={"slot": slot.name})

@@ -23,7 +23,7 @@ for number in range(jobs):
     if job == 0:
         slot = SlotFile(slots_directory, f"slot{number % slots}")
         assert slot.try_lock()
-        killed = metrics.has_live_gauges(directory, slot.name)
+        killed = slot.name in metrics.live_identities(directory)
         metrics.own(slot.name)
         if killed:
             metrics.JOBS.labels("killed").inc()
