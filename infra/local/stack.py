@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 
 from infra.environment import worker_environment
@@ -37,6 +38,7 @@ class Stack:
     metrics: metrics_store.MetricsStore
     kernel: KernelSampler
     pipeline: Mapping[str, str]
+    entrypoint: Path = workers_.AGENT
     workers: dict[str, Worker] = field(default_factory=dict)
     peak_workers: int = 0
     exit_statuses: dict[str, int] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Stack:
     async def start_worker(self) -> Worker:
         """Start one more worker, wait until it is registered, have it scraped and its slots counted."""
         name = f"worker-{next(self._numbers)}"
-        worker = await workers_.start(self.run, name, self.environment)
+        worker = await workers_.start(self.run, name, self.environment, entrypoint=self.entrypoint)
         self.workers[name] = worker
         self.peak_workers = max(self.peak_workers, len(self.workers))
         self.kernel.slot_directories[name] = worker.slot_directory
@@ -99,12 +101,14 @@ async def running(
     workers: int,
     say: Say,
     pipeline: Mapping[str, str] = MappingProxyType({}),
+    entrypoint: Path = workers_.AGENT,
 ) -> AsyncIterator[Stack]:
     """Start everything, and drain the workers at the end; `run` stops the servers then.
 
     Args:
         say: is told, line by line, what has come up.
         pipeline: variables that configure models for the agent; none: it is scripted and needs no key.
+        entrypoint: the file with the workers' server.
 
     Raises:
         StartFailed: with the name of what did not come up and its last log lines.
@@ -124,7 +128,9 @@ async def running(
         REDIS: Endpoint(redis_server.process.pid, redis_server.port),
     }
     with KernelSampler(endpoints) as kernel:
-        stack = Stack(run, solution, livekit_server, mongodb_server, redis_server, metrics, kernel, pipeline)
+        stack = Stack(
+            run, solution, livekit_server, mongodb_server, redis_server, metrics, kernel, pipeline, entrypoint
+        )
         await workers_.make_indexes(run, stack.environment)
         say("indexes made")
         await together(stack.start_worker() for _ in range(workers))

@@ -15,7 +15,8 @@ from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
 
-COMMAND = [sys.executable, "-m", "livekit.agents", "start", "agent/worker.py"]
+COMMAND = [sys.executable, "-m", "livekit.agents", "start"]
+AGENT = Path("agent/worker.py")
 INDEXES = [sys.executable, "-m", "agent", "indexes"]
 # Importing the agent framework takes 2 to 5 s on a busy laptop; registering and checking the indexes follow.
 START_SECONDS = 60.0
@@ -51,16 +52,20 @@ class Worker:
             return None
 
 
-async def start(run: Run, name: str, environment: Mapping[str, str]) -> Worker:
+async def start(run: Run, name: str, environment: Mapping[str, str], *, entrypoint: Path = AGENT) -> Worker:
     """Start a worker and wait until it is registered.
+
+    Args:
+        environment: wins over what is set here (directories), so that a test can have two workers share one.
+        entrypoint: the file with the server; another than the user's own to test what an agent may do wrong.
 
     Raises:
         StartFailed: it ended instead (its lifespan could not be opened, say) or was not ready in time.
     """
-    return await retry_on_clash(lambda: _start(run, name, environment))
+    return await retry_on_clash(lambda: _start(run, name, environment, entrypoint))
 
 
-async def _start(run: Run, name: str, environment: Mapping[str, str]) -> Worker:
+async def _start(run: Run, name: str, environment: Mapping[str, str], entrypoint: Path) -> Worker:
     http_port, metrics_port = free_port(), free_port()
     # Two directories: LiveKit empties the second whenever a worker starts.
     slots, metrics = run.directory(f"{name}/slots"), run.directory(f"{name}/metrics")
@@ -71,9 +76,10 @@ async def _start(run: Run, name: str, environment: Mapping[str, str]) -> Worker:
         "AGENT_SLOT_DIRECTORY": str(slots),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
-    process = run.start(name, COMMAND, environment={**environment, **own})
+    own |= environment
+    process = run.start(name, [*COMMAND, entrypoint], environment=own)
     await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{http_port}/ready"), within=START_SECONDS)
-    return Worker(name, process, http_port, metrics_port, slots)
+    return Worker(name, process, http_port, metrics_port, Path(own["AGENT_SLOT_DIRECTORY"]))
 
 
 async def make_indexes(run: Run, environment: Mapping[str, str]) -> None:
