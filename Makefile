@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up budget uv servers
+.PHONY: help setup check test demo up soak budget uv servers
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -40,6 +40,14 @@ demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLO
 
 up: setup servers ## The whole stack on this machine, with a live table, until Ctrl-C
 	@$(RUN) -m infra.local up
+
+# Both halves run even if the first finds something, and write what they found beside each other and into the docs.
+soak: setup servers ## Every fault, then short real jobs by the thousand, some killed ([JOBS=n] [KILL=10%] [MINUTES=n])
+	@export FAULTS_OUTPUT=build/soak-$$(date +%Y%m%d-%H%M%S) FAULTS_DOCS=tests/faults/README.md; status=0; \
+	$(RUN) -m pytest tests/faults -m "integration or soak" $(ARGS) || status=1; \
+	$(RUN) -m tests.faults.soak --output "$$FAULTS_OUTPUT" --docs tests/faults/SOAK.md \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(KILL),--kill $(KILL)) $(if $(MINUTES),--minutes $(MINUTES)) || status=1; \
+	exit $$status
 
 STACK ?= infra/Pulumi.local.yaml
 budget: setup ## Where every connection of a stack goes ([STACK=infra/Pulumi.production.yaml])

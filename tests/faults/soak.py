@@ -36,7 +36,7 @@ from tests.faults.soak_verdict import Soak, broken
 
 AGENT = Path("tests/faults/agents/soak_agent.py")
 WORKERS, SLOTS = 2, 8
-JOBS, MINUTES, QUIET_EVERY = 10_000, 25, 400
+JOBS, MINUTES, QUIET_EVERY = 10_000, 25, 300
 # Long enough for every slot to have been used, so that every file that will ever be there is.
 WARM_UP = 100
 

@@ -110,7 +110,7 @@ class Observer:
         gauges = await self._load.gauges()
         kernel = stack.kernel.sample()
         since, self._looked_at = samples[self._looked_at :], len(samples)
-        workers = stack.workers
+        workers = dict(sorted(stack.workers.items()))
         watched = {name: worker.process.pid for name, worker in workers.items()} | {
             "livekit-server": stack.livekit.process.pid,
             "FerretDB": stack.mongodb.process.pid,

@@ -1,0 +1,65 @@
+"""Gauges cost after thousands of jobs what they cost after a hundred, and count every one of them, killed ones too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.run import ROOT
+
+WARM_UP, SLOTS, GROWTH = 100, 8, 1.2
+SEED = 4630
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        pytest.param(2_000, marks=pytest.mark.integration, id="2000 jobs"),
+        pytest.param(10_000, marks=pytest.mark.soak, id="10000 jobs"),
+    ],
+)
+def test_gauges_after_many_jobs(tmp_path: Path, jobs: int) -> None:
+    seen = run(tmp_path, jobs)
+    told, last, early, late = seen["outcomes"], seen["last"], seen["early"], seen["late"]
+    print(json.dumps(seen, indent=2))  # pytest -s, and beside a failure
+
+    # Every job is counted once, by itself, by its slot's next owner or by the sweeper; counters outlive who counted.
+    assert sum(told.values()) == jobs
+    assert last["outcomes"] == told
+    assert last["opened"] == seen["opened"]
+
+    # No ghost of any that was killed, nor was there one in the crowd.
+    assert told["killed"] > jobs / 20
+    assert (last["running"], last["connections"]) == (0, 0)
+    assert seen["truth_seconds"] < 5
+    assert seen["scrapes"] > 0
+    assert seen["most_running"] <= SLOTS
+    assert seen["most_connections"] <= SLOTS * 2 * 3
+
+    # The cost is that of the slots.
+    assert late["files"] <= early["files"] * GROWTH
+    assert late["bytes"] <= early["bytes"] * GROWTH
+    assert late["scrape_ms"] <= early["scrape_ms"] * GROWTH
+
+
+def run(directory: Path, jobs: int) -> Any:
+    for name in ("slots", "metrics"):
+        (directory / name).mkdir()
+    command = [sys.executable, "-m", "tests.faults.gauges_worker", str(WARM_UP), str(jobs), str(SEED)]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AGENT_SLOTS": str(SLOTS),
+        "AGENT_SLOT_DIRECTORY": str(directory / "slots"),
+        "AGENT_SPOOL_DIRECTORY": str(directory / "spool"),
+        "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
+    }
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
