@@ -1,0 +1,224 @@
+"""Where rows are run: real servers, workers with short deadlines, and the kernel's view of what is left of a job."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import aiohttp
+import psutil
+from livekit import api
+
+from infra.local import slot_locks
+from infra.local import stack as stacks
+from infra.local import worker as workers
+from infra.local.__main__ import STACK_FILE, solved
+from infra.local.eventually import eventually, together
+from infra.local.gauges import Gauges
+from infra.local.kernel import connections
+from infra.local.run import Run
+from infra.local.stack import Stack
+from infra.local.worker import Worker
+from tests.faults.row import CONNECTIONS, GAUGES, PROCESS, SLOT, Stopwatch
+from tests.faults.wrongs import MARKS, Point, Wrong, marked
+
+FAULTY = Path("tests/faults/agents/faulty.py")
+WORKER_FAULTY = Path("tests/faults/agents/worker_faulty.py")
+SLOTS = 4
+# A job is started, and the first one of a worker asked for, within this; two busy cores included. livekit-server
+# spends 5 s of it on workers that registered a moment ago.
+START_SECONDS = 40.0
+# Longer than any deadline below.
+TRUTH_SECONDS = 25.0
+DEADLINES = {
+    "AGENT_OPEN_TIMEOUT_SECONDS": "2",
+    "AGENT_CLOSE_TIMEOUT_SECONDS": "2",
+    "AGENT_JOB_END_SECONDS": "6",
+    "AGENT_SESSION_END_TIMEOUT_SECONDS": "2",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call that a worker has, and what that worker had counted before."""
+
+    worker: Worker
+    room: str
+    dispatch: str
+    pid: int
+    outcomes: Mapping[str, int]
+    at_rest: Mapping[str, int]
+    """The connections at each database without this job."""
+
+
+@dataclass
+class Bench:
+    """One set of servers, and the workers that a row starts or shares."""
+
+    stack: Stack
+    livekit: api.LiveKitAPI
+    http: aiohttp.ClientSession
+    marks: Path
+    workers: list[Worker] = field(default_factory=list)
+    _names: count[int] = field(default_factory=lambda: count(1))
+
+    @asynccontextmanager
+    async def worker(
+        self, name: str = "", *, entrypoint: Path = FAULTY, stop_within: float = 20.0, **environment: str
+    ) -> AsyncIterator[Worker]:
+        """A worker of its own agent name, so that no other worker is offered its calls; stopped at the end."""
+        name = name or f"worker-{next(self._names)}"
+        worker = await workers.start(
+            self.stack.run, name, self.environment(name, **environment), entrypoint=entrypoint
+        )
+        self.workers.append(worker)
+        try:
+            yield worker
+        finally:
+            self.workers.remove(worker)
+            await self.stack.run.stop(worker.process, within=stop_within)
+
+    def environment(self, name: str, **environment: str) -> dict[str, str]:
+        slots = {"AGENT_SLOTS": str(SLOTS), "AGENT_IDLE_PROCESSES": "1"}
+        own = {"AGENT_NAME": name, MARKS: str(self.marks)}
+        return {**self.stack.environment, **DEADLINES, **slots, **own, **environment}
+
+    async def dispatch(self, agent_name: str, room: str, wrong: Wrong = Wrong.NOTHING) -> str:
+        request = api.CreateAgentDispatchRequest(agent_name=agent_name, room=room, metadata=wrong)
+        return (await self.livekit.agent_dispatch.create_dispatch(request)).id
+
+    async def call(self, worker: Worker, wrong: Wrong, until: Point = Point.IN_THE_CALL) -> Job:
+        """Place a call that goes wrong in this way, and wait until it reached `until`."""
+        connected = await self.at_rest(worker)
+        before = await self.gauges(worker)
+        room = f"{worker.name}-{next(self._names)}"
+        dispatch = await self.dispatch(worker.name, room, wrong)
+        pid = await self.reached(room, until)
+        return Job(worker, room, dispatch, pid, before.outcomes, connected)
+
+    async def reached(self, room: str, point: Point, within: float = START_SECONDS) -> int:
+        """Wait until the call in `room` reached `point`; the pid it left there."""
+        path = marked(self.marks, room, point)
+        await eventually(path.exists, within=within, what=f"{room}: {point}")
+        return int(path.read_text())
+
+    async def at_rest(self, worker: Worker) -> dict[str, int]:
+        """Wait until the worker runs nothing and the gauges say what the kernel says; the connections then."""
+        connected: dict[str, int] = {}
+
+        async def quiet() -> bool:
+            connected.update(self.connected())
+            gauges = await worker.gauges(self.http)
+            return (
+                gauges is not None
+                and await self.active(worker) == 0
+                and gauges.running == len(self.owners(worker)) == 0
+                and await self._gauges_are(connected)
+                and self.connected() == connected
+            )
+
+        await eventually(quiet, within=TRUTH_SECONDS, what=f"{worker.name} at rest", every=0.1)
+        return connected
+
+    async def active(self, worker: Worker) -> int:
+        """Jobs the worker itself counts, those whose process is about to end included."""
+        async with self.http.get(f"{worker.url}/worker") as response:
+            return int((await response.json()).get("active_jobs", 0))  # protobuf leaves zeros out
+
+    async def ready(self, worker: Worker) -> int:
+        """The status of its readiness route; 0 when it does not answer."""
+        try:
+            async with self.http.get(f"{worker.url}/ready") as response:
+                return response.status
+        except aiohttp.ClientError:
+            return 0
+
+    async def gauges(self, worker: Worker) -> Gauges:
+        gauges = await worker.gauges(self.http)
+        assert gauges is not None, f"{worker.name} is not scraped"
+        return gauges
+
+    def connected(self) -> dict[str, int]:
+        """Now, at each database, as the kernel counts."""
+        return {name: connections(endpoint) for name, endpoint in self.stack.kernel.endpoints.items()}
+
+    @staticmethod
+    def owners(worker: Worker) -> dict[str, int]:
+        return slot_locks.owners(worker.slot_directory)
+
+    async def _gauges_are(self, connected: Mapping[str, int]) -> bool:
+        """All workers' gauges together are what the kernel counted."""
+        seen = [await worker.gauges(self.http) for worker in self.workers]
+        return all(
+            sum(gauges.total(name) for gauges in seen if gauges) == number
+            for name, number in connected.items()
+        )
+
+    async def truth(
+        self, job: Job, since: Stopwatch, outcome: str, *, within: float = TRUTH_SECONDS
+    ) -> dict[str, float]:
+        """Wait until nothing of `job` is left and its worker says so: seconds to each column of the table."""
+
+        async def gauges_true() -> bool:
+            gauges = await job.worker.gauges(self.http)
+            expected = job.outcomes.get(outcome, 0) + 1
+            return (
+                gauges is not None
+                and gauges.running == len(self.owners(job.worker))
+                and gauges.outcomes.get(outcome, 0) == expected
+                and sum(gauges.outcomes.values()) == sum(job.outcomes.values()) + 1
+                and await self._gauges_are(self.connected())
+            )
+
+        async def seconds(column: str, condition: Callable[[], bool | Awaitable[bool]]) -> tuple[str, float]:
+            try:
+                await eventually(condition, within=within, what=column)
+            except TimeoutError as error:
+                gauges = await self.gauges(job.worker)
+                raise TimeoutError(
+                    f"{error}: {job.room}, to be {outcome}; connected {self.connected()}, {job.at_rest} before; "
+                    f"gauges {gauges.connections}, {gauges.outcomes}, {job.outcomes} before"
+                ) from None
+            return column, since.seconds
+
+        def freed() -> bool:
+            return job.pid not in self.owners(job.worker).values()
+
+        return dict(
+            await together(
+                [
+                    seconds(CONNECTIONS, lambda: self.connected() == job.at_rest),
+                    seconds(GAUGES, gauges_true),
+                    seconds(SLOT, freed),
+                    seconds(PROCESS, lambda: not alive(job.pid)),
+                ]
+            )
+        )
+
+
+def alive(pid: int) -> bool:
+    """False for a zombie as well: it holds nothing."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@asynccontextmanager
+async def servers(output: Path) -> AsyncIterator[Bench]:
+    """livekit-server, MongoDB wire, Valkey; no worker yet."""
+    solution, _ = solved(STACK_FILE, workers=3, slots=SLOTS)
+    async with (
+        Run("test-faults", output) as run,
+        stacks.running(run, solution, workers=0, say=silent) as stack,
+        stack.line.api() as livekit,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Bench(stack, livekit, http, run.directory("marks"))
