@@ -19,6 +19,7 @@ import psutil
 from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import mark_process_dead
 
+from agent.runtime import metric_files
 from agent.runtime.errors import SettingsError
 
 _owned: list[str] = []
@@ -35,6 +36,7 @@ def install() -> None:
     It replaces the class of values itself, so that it does not matter that prometheus_client was imported (by
     livekit.agents) before.
     """
+    metric_files.install()
     values.ValueClass = values.MultiProcessValue(_process_identifier)
 
 

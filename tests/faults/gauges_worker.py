@@ -84,7 +84,8 @@ class Worker:
         )
         scraping = asyncio.create_task(self._scrape_on())
         output, _ = await process.communicate()
-        scraping.cancel()
+        if not scraping.cancel():
+            scraping.result()  # a scrape failed
         if process.returncode:
             raise RuntimeError(f"the jobs ended with status {process.returncode}")
         told = json.loads(output)
@@ -128,6 +129,7 @@ class Worker:
 
     async def _scrape(self) -> Gauges:
         async with self._session.get(self._url) as response:
+            response.raise_for_status()
             return parse(await response.text())
 
     async def _scrape_on(self) -> None:

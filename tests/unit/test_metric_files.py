@@ -1,0 +1,48 @@
+"""A scrape never meets a metric file without its size, whenever it looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.mmap_dict import MmapedDict
+
+from agent.runtime.metric_files import INITIAL_BYTES, WholeMmapedDict, make_whole
+
+
+def test_the_file_appears_with_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "gauge_livesum_slot0.db"
+    sizes: list[int] = []
+    rename = Path.rename
+
+    def look(source: Path, target: Path) -> Path:
+        assert not file.exists()
+        renamed = rename(source, target)
+        sizes.append(file.stat().st_size)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", look)
+    written: Any = WholeMmapedDict(str(file))
+    written.write_value("key", 3.0, 0.0)
+    written.close()
+    assert sizes == [INITIAL_BYTES]
+    assert [value for _, value, _, _ in MmapedDict.read_all_values_from_file(str(file))] == [3.0]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_is_there_keeps_what_it_holds(tmp_path: Path) -> None:
+    file = tmp_path / "counter_slot0.db"
+    for expected in (0.0, 1.0, 2.0):
+        counted: Any = WholeMmapedDict(str(file))
+        assert counted.read_value("key")[0] == expected
+        counted.write_value("key", expected + 1, 0.0)
+        counted.close()
+
+
+def test_what_a_job_left_that_died_while_making_it_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "counter_slot0.db"
+    (tmp_path / "counter_slot0.db.new").write_bytes(b"half")
+    make_whole(file)
+    assert file.read_bytes() == bytes(INITIAL_BYTES)
+    assert list(tmp_path.iterdir()) == [file]
