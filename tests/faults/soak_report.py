@@ -105,7 +105,7 @@ def _quiet_points(soak: Soak) -> str:
         f"At {len(points)} quiet points: slots locked {_span(p.slots for p in points)}, jobs running by gauge "
         f"{_span(p.running for p in points)}, zombies {_span(p.zombies for p in points)}; quiet after "
         f"{_span(p.settled_seconds for p in points[1:])} s. At most {points[-1].peak_slots} jobs at once on a worker. "
-        f"{soak.unanswered_scrapes} scrapes of the load unanswered within 2 s."
+        f"Scrapes under load that were not answered: {soak.unanswered_scrapes}."
     )
 
 
