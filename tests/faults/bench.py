@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import psutil
@@ -20,6 +21,7 @@ from infra.local.__main__ import STACK_FILE, solved
 from infra.local.eventually import eventually, together
 from infra.local.gauges import Gauges
 from infra.local.kernel import connections
+from infra.local.ports import LOOPBACK
 from infra.local.run import Run
 from infra.local.stack import Stack
 from infra.local.worker import Worker
@@ -29,6 +31,8 @@ from tests.faults.wrongs import MARKS, Point, Wrong, marked
 FAULTY = Path("tests/faults/agents/faulty.py")
 WORKER_FAULTY = Path("tests/faults/agents/worker_faulty.py")
 SLOTS = 4
+# A worker ends its jobs first, each within AGENT_JOB_END_SECONDS below.
+STOP_SECONDS = 20.0
 # A job is started, and the first one of a worker asked for, within this; two busy cores included. livekit-server
 # spends 5 s of it on workers that registered a moment ago.
 START_SECONDS = 40.0
@@ -68,21 +72,25 @@ class Bench:
 
     @asynccontextmanager
     async def worker(
-        self, name: str = "", *, entrypoint: Path = FAULTY, stop_within: float = 20.0, **environment: str
+        self,
+        name: str = "",
+        environment: Mapping[str, str] = MappingProxyType({}),
+        *,
+        entrypoint: Path = FAULTY,
     ) -> AsyncIterator[Worker]:
         """A worker of its own agent name, so that no other worker is offered its calls; stopped at the end."""
         name = name or f"worker-{next(self._names)}"
         worker = await workers.start(
-            self.stack.run, name, self.environment(name, **environment), entrypoint=entrypoint
+            self.stack.run, name, self.environment(name, environment), entrypoint=entrypoint
         )
         self.workers.append(worker)
         try:
             yield worker
         finally:
             self.workers.remove(worker)
-            await self.stack.run.stop(worker.process, within=stop_within)
+            await self.stack.run.stop(worker.process, within=STOP_SECONDS)
 
-    def environment(self, name: str, **environment: str) -> dict[str, str]:
+    def environment(self, name: str, environment: Mapping[str, str]) -> dict[str, str]:
         slots = {"AGENT_SLOTS": str(SLOTS), "AGENT_IDLE_PROCESSES": "1"}
         own = {"AGENT_NAME": name, MARKS: str(self.marks)}
         return {**self.stack.environment, **DEADLINES, **slots, **own, **environment}
@@ -131,8 +139,11 @@ class Bench:
 
     async def ready(self, worker: Worker) -> int:
         """The status of its readiness route; 0 when it does not answer."""
+        return await self.ready_at(worker.http_port)
+
+    async def ready_at(self, port: int) -> int:
         try:
-            async with self.http.get(f"{worker.url}/ready") as response:
+            async with self.http.get(f"http://{LOOPBACK}:{port}/ready") as response:
                 return response.status
         except aiohttp.ClientError:
             return 0

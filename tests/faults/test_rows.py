@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from infra.local.worker import Worker
-from tests.faults import rows_jobs
+from tests.faults import rows_capacity, rows_jobs, rows_workers
 from tests.faults.bench import Bench, servers
 from tests.faults.row import Result, Row, run
 
@@ -42,3 +42,11 @@ async def test_a_job_ends(
     row: Row[rows_jobs.On], bench: Bench, shared: Worker, record: Callable[[Result], None]
 ) -> None:
     record(await run(row, rows_jobs.On(bench, shared)))
+
+
+# Last: a worker that registers costs the next call of any worker 5 s (livekit-server asks all nodes again).
+@each([*rows_capacity.ROWS, *rows_workers.ROWS])
+async def test_a_worker_holds_its_cap_and_ends(
+    row: Row[Bench], bench: Bench, record: Callable[[Result], None]
+) -> None:
+    record(await run(row, bench))

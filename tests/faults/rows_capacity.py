@@ -1,0 +1,141 @@
+"""How many jobs a worker takes, and what becomes of one that got past admission."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from infra.local.eventually import eventually, together
+from tests.faults.bench import SLOTS, START_SECONDS, Bench
+from tests.faults.row import PROCESS, Row, Seen, Stopwatch
+from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, refused
+from tests.faults.wrongs import Point, WorkerWrong, Wrong, marked
+
+Inject = Callable[[Bench], Awaitable[Seen]]
+
+REFUSED = "no agent comes; `place_call` asks again"
+CAP = "accepted: exactly the slots"
+
+BURST = 10  # times the slots
+
+
+def cold_burst(*, workers: int, idle: int) -> Inject:
+    """Ask workers that have not served yet for ten times their slots at once; end all; fill them again at once."""
+
+    async def inject(bench: Bench) -> Seen:
+        name = f"burst-{workers}-{idle}"
+        async with AsyncExitStack() as stack:
+            fleet = [
+                await stack.enter_async_context(
+                    bench.worker(f"{name}-{n}", {"AGENT_NAME": name, "AGENT_IDLE_PROCESSES": str(idle)})
+                )
+                for n in range(workers)
+            ]
+            asked = BURST * SLOTS * workers
+            rooms = [f"{name}-cold-{n}" for n in range(asked)]
+            since = Stopwatch()
+            await together(bench.dispatch(name, room) for room in rooms)
+            await filled(bench, fleet)
+            full = since.seconds
+            # Each refused request was offered to every worker.
+            turned_away = (asked - SLOTS * workers) * workers
+            await eventually(lambda: refused(bench, fleet, turned_away), within=20, what="every refusal")
+            gauges = [await bench.gauges(worker) for worker in fleet]
+            accepted = [each.requests.get("accepted", 0) for each in gauges]
+            assert accepted == [SLOTS] * workers, f"accepted {accepted}"
+            await end(bench, rooms)
+            for worker in fleet:
+                await bench.at_rest(worker)
+            again = [f"{name}-again-{n}" for n in range(SLOTS * workers)]
+            since = Stopwatch()
+            await together(bench.dispatch(name, room) for room in again)
+            await filled(bench, fleet)
+            again_full = since.seconds
+            await end(bench, again)
+        return Seen(
+            f"{asked} asked, {sum(accepted)} accepted",
+            {"full": full, "full again": again_full},
+            f"{'+'.join(map(str, accepted))} accepted; then {len(again)} of {len(again)} at once, none lost",
+        )
+
+    return inject
+
+
+async def surplus(bench: Bench) -> Seen:
+    """A second worker on the same slots has metrics of its own, so admission does not know of the first one's jobs."""
+    async with bench.worker("owner", {"AGENT_SLOTS": "1"}) as owner:
+        job = await bench.call(owner, Wrong.NOTHING)
+        shared = {"AGENT_SLOTS": "1", "AGENT_SLOT_DIRECTORY": str(owner.slot_directory)}
+        async with bench.worker("intruder", shared) as intruder:
+            connected = bench.connected()
+            peak = dict(connected)
+            since = Stopwatch()
+            await bench.dispatch("intruder", "surplus-call")
+
+            async def failed() -> bool:
+                for name, number in bench.connected().items():
+                    peak[name] = max(peak[name], number)
+                return (await bench.gauges(intruder)).outcomes.get("failed", 0) == 1
+
+            await eventually(failed, within=START_SECONDS, what="the surplus job counted")
+            counted = since.seconds
+            assert peak == connected, f"the surplus job opened: {peak} of {connected}"
+            assert bench.owners(owner) == {"slot0": job.pid}
+            assert not marked(bench.marks, "surplus-call", Point.OPENING).exists()
+            assert "two workers share AGENT_SLOT_DIRECTORY" in log(intruder)
+        # The surplus job's end, and the second worker's, took nothing from the first.
+        assert bench.owners(owner) == {"slot0": job.pid}
+        assert (await bench.gauges(owner)).running == 1
+        return Seen("failed", {"counted": counted}, "0 connections opened; the first worker's call goes on")
+
+
+async def same_metrics(bench: Bench) -> Seen:
+    async with bench.worker("first") as first:
+        directory = str(first.slot_directory.parent / "metrics")
+        status, said, seconds = await ends_at_start(
+            bench, "second", {"FAULTS_WORKER": WorkerWrong.NOTHING, "PROMETHEUS_MULTIPROC_DIR": directory}
+        )
+        assert status == EXIT_LIFESPAN_FAILED, said
+        assert "is another worker's" in said, said
+        assert await bench.ready(first) == 200
+        return Seen(f"exit status {status}", {PROCESS: seconds}, "the first worker is not disturbed")
+
+
+ROWS: list[Row[Bench]] = [
+    Row(
+        "burst of 10 × slots on a cold worker, 2 idle processes", REFUSED, CAP, cold_burst(workers=1, idle=2)
+    ),
+    Row(
+        "burst of 10 × slots on a cold worker, no idle process",
+        REFUSED,
+        CAP,
+        cold_burst(workers=1, idle=0),
+        soak=True,
+    ),
+    Row(
+        "burst of 10 × slots on a cold worker, as many idle processes as slots",
+        REFUSED,
+        CAP,
+        cold_burst(workers=1, idle=SLOTS),
+        soak=True,
+    ),
+    Row(
+        "burst of 10 × slots on 3 cold workers",
+        REFUSED,
+        CAP,
+        cold_burst(workers=3, idle=1),
+        soak=True,
+    ),
+    Row(
+        "a second worker on the same slot directory",
+        "no agent comes to the surplus call; the others go on",
+        "surplus job failed: two workers share AGENT_SLOT_DIRECTORY",
+        surplus,
+    ),
+    Row(
+        "a second worker on the same metrics directory",
+        "nothing",
+        "it ends with status 3 and says why",
+        same_metrics,
+    ),
+]

@@ -1,0 +1,56 @@
+"""What rows about workers share: filled, refused, ended, and the last words of a worker that does not start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from livekit import api
+
+from infra.local.errors import StartFailed
+from infra.local.eventually import eventually
+from infra.local.process import Process
+from infra.local.worker import Worker
+from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench
+from tests.faults.row import Stopwatch
+
+EXIT_LIFESPAN_FAILED = 3
+
+
+async def filled(bench: Bench, fleet: Sequence[Worker]) -> None:
+    await eventually(
+        lambda: all(len(bench.owners(worker)) == SLOTS for worker in fleet),
+        within=START_SECONDS,
+        what="every slot taken",
+    )
+
+
+async def refused(bench: Bench, fleet: Sequence[Worker], least: int) -> bool:
+    return sum([(await bench.gauges(worker)).requests.get("rejected", 0) for worker in fleet]) >= least
+
+
+async def end(bench: Bench, rooms: Sequence[str]) -> None:
+    for room in rooms:
+        await bench.livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+
+
+async def ends_at_start(bench: Bench, name: str, environment: Mapping[str, str]) -> tuple[int, str, float]:
+    """Start a worker that is to end by itself: its status, its last words, and the seconds it took."""
+    since = Stopwatch()
+    message = ""
+    try:
+        async with bench.worker(name, environment, entrypoint=WORKER_FAULTY):
+            pass
+    except StartFailed as failed:
+        message = str(failed)
+    found = re.search(r"status (-?\d+)", message)
+    assert found, f"{name} started, or did not end: {message}"
+    return int(found[1]), message, since.seconds
+
+
+def log(worker: Worker) -> str:
+    return log_of(worker.process)
+
+
+def log_of(process: Process) -> str:
+    return process.log.read_text(errors="replace")
