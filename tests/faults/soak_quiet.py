@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +57,7 @@ class Quiet:
     rss_mib: dict[str, float]
     """Worker → resident memory of its main process."""
     scrape_ms: dict[str, float]
-    """Worker → how long its /metrics takes, median of `SCRAPES`."""
+    """Worker → how long its /metrics takes: the least of `SCRAPES`, which other work on the machine delays least."""
 
     @property
     def jobs(self) -> int:
@@ -154,7 +153,7 @@ class Observer:
             async with self._session.get(worker.metrics_url) as response:
                 await response.read()
             seconds.append(time.perf_counter() - began)
-        return round(statistics.median(seconds) * 1000, 2)
+        return round(min(seconds) * 1000, 2)
 
 
 def metrics_directory(worker: Worker) -> Path:

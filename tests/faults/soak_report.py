@@ -140,7 +140,7 @@ def draw(soak: Soak, path: Path) -> None:
                 ("Open descriptors", "descriptors"),
                 ("Files in the metrics directory", "files"),
                 ("Processes and zombies of a worker", "processes"),
-                ("Duration of a scrape, ms (median of 15)", "scrape_ms"),
+                ("Duration of a scrape, ms (least of 15)", "scrape_ms"),
             ),
             strict=True,
         ):
