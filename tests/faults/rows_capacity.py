@@ -137,5 +137,6 @@ ROWS: list[Row[Bench]] = [
         "nothing",
         "it ends with status 3 and says why",
         same_metrics,
+        soak=True,
     ),
 ]

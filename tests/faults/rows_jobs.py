@@ -152,6 +152,7 @@ ROWS: list[Row[On]] = [
         STAYS,
         "job killed: ended at AGENT_JOB_END_SECONDS (here 6)",
         ended(KILLED, wrong=Wrong.IGNORES_CANCEL, within=12),
+        soak=True,
     ),
     Row(
         "lifespan raises before its yield",
@@ -200,6 +201,7 @@ ROWS: list[Row[On]] = [
         STAYS,
         "job completed, close failure counted; process ended at AGENT_JOB_END_SECONDS (here 6)",
         ended(COMPLETED, wrong=Wrong.CLOSE_IGNORES_CANCEL, within=12),
+        soak=True,
     ),
     Row(
         "the loop is blocked after the yield",

@@ -227,7 +227,6 @@ ROWS: list[Row[Bench]] = [
         SILENCE,
         "the pod restarts; jobs end by themselves",
         main_killed,
-        soak=True,
     ),
     Row(
         "SIGTERM with a call running",
@@ -250,6 +249,7 @@ ROWS: list[Row[Bench]] = [
         "nothing",
         "ends at once, no traceback",
         stopped_in_open,
+        soak=True,
     ),
     Row(
         "worker lifespan is left after the drain",
@@ -263,12 +263,14 @@ ROWS: list[Row[Bench]] = [
         "nothing: the call goes on",
         "exit 0, error in the log",
         leaving(WorkerWrong.RAISES_AFTER_YIELD, dies=False),
+        soak=True,
     ),
     Row(
         "worker lifespan dies in mid-life",
         "nothing: the call goes on",
         "the worker drains; exit 0",
         leaving(WorkerWrong.DIES, dies=True),
+        soak=True,
     ),
     Row(
         "readiness of a starting and of a full worker",
