@@ -64,9 +64,15 @@ class BoundedPool(BlockingConnectionPool):
     def connections(self) -> Connections:
         """Connected sockets; redis-py's own `get_connection_count()` counts objects, connected or not."""
         return Connections(
-            in_use=sum(c.is_connected for c in self._in_use_connections),
-            idle=sum(c.is_connected for c in self._available_connections),
+            in_use=sum(map(_is_held, self._in_use_connections)),
+            idle=sum(map(_is_held, self._available_connections)),
         )
+
+
+def _is_held(connection: AbstractConnection) -> bool:
+    """Connected at both ends: an idle one whose server went stays `is_connected` until its next use (measured)."""
+    reader = connection._reader  # noqa: SLF001  # redis-py offers no public way to see the end of the stream
+    return connection.is_connected and reader is not None and not reader.at_eof()
 
 
 class RedisClient(Redis):
