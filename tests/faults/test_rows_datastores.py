@@ -1,0 +1,50 @@
+"""Rows of the fault matrix about datastores that misbehave: one set of servers, one worker behind two proxies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from infra.local.worker import Worker
+from tests.faults import rows_datastores, rows_outage
+from tests.faults.datastores_bench import Proxied, proxied
+from tests.faults.row import Result, Row, run
+from tests.faults.rows_datastores import On
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+def each(rows: Sequence[Row[Any]]) -> pytest.MarkDecorator:
+    marked = [pytest.param(row, id=row.name, marks=[pytest.mark.soak] if row.soak else []) for row in rows]
+    return pytest.mark.parametrize("row", marked)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Proxied]:
+    async with proxied(tmp_path_factory.mktemp("faults")) as at:
+        yield at
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(at: Proxied) -> AsyncIterator[Worker]:
+    async with at.worker() as worker:
+        yield worker
+
+
+@each(rows_datastores.ROWS)
+async def test_a_datastore_misbehaves(
+    row: Row[On], at: Proxied, shared: Worker, record: Callable[[Result], None]
+) -> None:
+    record(await run(row, On(at, shared)))
+
+
+@each(rows_outage.ROWS)
+async def test_an_outage(row: Row[Proxied], at: Proxied, record: Callable[[Result], None]) -> None:
+    record(await run(row, at))
