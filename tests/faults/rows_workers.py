@@ -73,7 +73,7 @@ async def drained(bench: Bench) -> Seen:
         assert pid in bench.owners(worker).values()
         await end(bench, [room])
         since = Stopwatch()
-        status = await bench.stack.run.stop(worker.process, within=20)
+        status = await _gone(bench, worker)
         assert status == 0, worker.process.last_lines()
         assert "Traceback" not in log(worker), worker.process.last_lines()
         assert not alive(pid)
@@ -165,11 +165,7 @@ def leaving(what: WorkerWrong, *, dies: bool) -> Inject:
             assert not left.exists(), "left before the last call ended"
             await end(bench, [room])
             since = Stopwatch()
-            status = (
-                await bench.stack.run.stop(worker.process, within=20)
-                if not dies
-                else await _gone(bench, worker)
-            )
+            status = await _gone(bench, worker)
             seconds = since.seconds
             assert status == 0, worker.process.last_lines()
             assert left.exists() != dies
@@ -189,7 +185,7 @@ def leaving(what: WorkerWrong, *, dies: bool) -> Inject:
 
 
 async def _gone(bench: Bench, worker: Worker) -> int:
-    """Wait for a worker that ends unasked."""
+    """Wait for a worker that ends by itself; a second SIGTERM would cut it short."""
     assert await worker.process.exited(within=20), worker.process.last_lines()
     return await bench.stack.run.stop(worker.process)
 
