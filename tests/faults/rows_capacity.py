@@ -86,6 +86,7 @@ async def surplus(bench: Bench) -> Seen:
         # The surplus job's end, and the second worker's, took nothing from the first.
         assert bench.owners(owner) == {"slot0": job.pid}
         assert (await bench.gauges(owner)).running == 1
+        await end(bench, [job.room])
         return Seen("failed", {"counted": counted}, "0 connections opened; the first worker's call goes on")
 
 
