@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import NoReturn
 
 logger = logging.getLogger("agent.runtime")
@@ -14,18 +15,19 @@ EXIT_NOT_CLOSED = 70  # tells "could not close" from a crash in the worker's log
 
 
 class LastResort:
-    """Ends this process `seconds` after it was armed, from a thread, so that a blocked event loop does not matter."""
+    """Ends this process `seconds` after it was armed, from a thread, so that a blocked event loop does not matter.
+
+    The thread is there from the beginning: a process whose memory is exhausted could not start it any more.
+    """
 
     def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self.end_process, ["the job did not end in time"])
-        self._timer.daemon = True
-        self._armed = False
+        self._seconds = seconds
+        self._armed = threading.Event()
+        threading.Thread(target=self._watch, name="last-resort", daemon=True).start()
 
     def arm(self) -> None:
         """Start the clock; later calls change nothing. The process's own end disarms it."""
-        if not self._armed:
-            self._armed = True
-            self._timer.start()
+        self._armed.set()
 
     @staticmethod
     def end_process(reason: str) -> NoReturn:
@@ -36,3 +38,11 @@ class LastResort:
         flush.start()
         flush.join(FLUSH_SECONDS)
         os._exit(EXIT_NOT_CLOSED)
+
+    def _watch(self) -> NoReturn:
+        self._armed.wait()
+        time.sleep(self._seconds)
+        try:
+            self.end_process("the job did not end in time")
+        finally:
+            os._exit(EXIT_NOT_CLOSED)
