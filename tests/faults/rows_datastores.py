@@ -23,10 +23,10 @@ from tests.faults.wrongs import Point
 COMPLETED, FAILED = "completed", "failed"
 # The lifespan's own limit is 10 s (AGENT_OPEN_TIMEOUT_SECONDS); a job process takes some to start on busy cores.
 OPEN_FAILS_SECONDS = 25.0
-# PyMongo's monitor looks every 10 s while nobody asks, every 0.5 s while somebody waits; redis-py at the next command.
+# PyMongo's monitor looks every 2.5 s while nobody asks, every 0.5 s while somebody waits; redis-py at the next command.
 RECOVER_SECONDS = 15.0
-# The worker's own MongoDB client is idle: its pool and monitor see a dead server at the next look, up to 10 s later.
-GAUGES_SECONDS = {MONGODB: 12.0, REDIS: 5.0}
+# The worker's own MongoDB client is idle: its pool and monitor see a dead server at the next look, up to 2.5 s later.
+GAUGES_SECONDS = {MONGODB: 5.0, REDIS: 5.0}
 # Either the reply is given up (MongoDB 10 s, Redis 5 s), or no server is found (5 s), or the pool waited for (5 s).
 NOTICE_SECONDS = {MONGODB: 16.0, REDIS: 11.0}
 
