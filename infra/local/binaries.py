@@ -1,7 +1,8 @@
-"""The server binaries of the embedded target: where each one is, built from pinned sources if it is missing.
+"""The Go programs this project pins, servers and tools: where each one is, built if it is missing.
 
-`python -m infra.local.binaries` (what `make demo`, `make up` and `make test` run first) builds all that are
-missing: exit status 0, or 1 with a message, or 128 + the signal that stopped it.
+`python -m infra.local.binaries [NAME ...]` builds those that are missing, without names the embedded servers (what
+`make demo`, `make up` and `make test` run first): exit status 0, or 1 with a message, or 128 + the signal that
+stopped it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Literal, NoReturn, get_args
+from typing import NoReturn
 
 from infra.local.build_progress import Progress
 from infra.local.building import POLL_SECONDS, Build, go_needed
 from infra.local.go_toolchain import BuildError, find_go
 
 # Longest first, so that the two that run at once finish at about the same time.
-Built = Literal["livekit-server", "ferretdb", "victoria-metrics"]
-Server = Literal["livekit-server", "ferretdb", "victoria-metrics", "valkey-server"]
+SERVERS = ("livekit-server", "ferretdb", "victoria-metrics")
+VALKEY = "valkey-server"
 
 # Go compiles on every core by itself; a second build fills the gaps of the first (downloads, the linker's
 # single thread), a third would only cost memory.
@@ -33,17 +35,19 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agent-datastores"
 
 
-def binary(name: Server) -> Path:
-    """The path of a server's executable. Blocks while it is built, for minutes when nothing is cached.
+def binary(name: str) -> Path:
+    """The path of an executable, by its folder's name or `valkey-server`.
+
+    Blocks while it is built, for minutes when nothing is cached.
 
     Raises BuildError, whose message is for the person at the terminal, when it cannot be had.
     """
-    if name == "valkey-server":
+    if name == VALKEY:
         return _bundled_valkey()
     return build_missing([name])[name]
 
 
-def build_missing(names: list[Built]) -> dict[Built, Path]:
+def build_missing(names: Sequence[str]) -> dict[str, Path]:
     """Build those that are not in the cache, showing progress on standard error. Raises BuildError."""
     builds = {name: Build(name, cache_directory() / "servers") for name in names}
     missing = [build for build in builds.values() if not build.path.exists()]
@@ -86,24 +90,23 @@ def _bundled_valkey() -> Path:
     )
 
 
-def main() -> int:
-    """Build every missing server; the exit status."""
+def main(names: Sequence[str]) -> int:
+    """Build every program of these names that is missing; the exit status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
+    directory = cache_directory() / "servers"
     try:
-        built: list[Built] = list(get_args(Built))
-        cached = [name for name in built if Build(name, cache_directory() / "servers").path.exists()]
-        if cached != built:
-            print(f"servers: building into {cache_directory() / 'servers'}", file=sys.stderr)
+        cached = [name for name in names if Build(name, directory).path.exists()]
+        if len(cached) < len(names):
+            print(f"building into {directory}", file=sys.stderr)
         for name in cached:
             print(f"  {name:<17} cached", file=sys.stderr)
-        build_missing(built)
-        binary("valkey-server")
+        build_missing(names)
     except BuildError as error:
-        print(f"servers: {error}", file=sys.stderr)
+        print(f"not built: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("servers: stopped; what was finished is kept", file=sys.stderr)
+        print("stopped; what was finished is kept", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 
@@ -113,4 +116,4 @@ def _terminated(number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:] or SERVERS))

@@ -1,4 +1,4 @@
-"""Builds one embedded server from `docker/embedded/<name>/` into the cache, once per content.
+"""Builds one pinned Go program, a folder of `docker/embedded/` or `docker/tools/`, into the cache, once per content.
 
 A build is keyed by what goes into it: sources, go.sum's hashes, flags, platform; not Go's patch version.
 The kernel holds the lock (flock), so a run that is killed blocks nobody; the binary appears in one rename.
@@ -25,9 +25,10 @@ from pathlib import Path
 
 from infra.local.go_toolchain import ROOT, BuildError, Go, required_version
 
-SOURCES = ROOT / "docker" / "embedded"
+SOURCES = ROOT / "docker"
+ROOMS = ("embedded", "tools")
 # -buildvcs=false: the binary depends on the key's content alone, not on the state of the checkout around it.
-FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w")
+FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
 POLL_SECONDS = 0.2
 
 _NETWORK = re.compile(
@@ -36,13 +37,28 @@ _NETWORK = re.compile(
 )
 
 
+def source_of(name: str) -> Path:
+    """The folder that pins a program. Raises BuildError, naming those that there are, when none has that name."""
+    for room in ROOMS:
+        if (SOURCES / room / name / "go.mod").exists():
+            return SOURCES / room / name
+    known = sorted(go_mod.parent.name for room in ROOMS for go_mod in SOURCES.glob(f"{room}/*/go.mod"))
+    raise BuildError(f"{name}: no such program; there are: {', '.join(known)}")
+
+
+def linker_flags(source: Path) -> str:
+    """`-ldflags`: no symbol table; and what the file `ldflags` says (versions, which modules do not carry)."""
+    file = source / "ldflags"
+    return " ".join(["-s -w", *(file.read_text().split() if file.exists() else ())])
+
+
 class Stopped(Exception):
     """The build was asked to stop and has stopped."""
 
 
 @dataclass
 class Build:
-    """One server's build and how far it has come: `step` is written here, and read by whoever shows it."""
+    """One program's build and how far it has come: `step` is written here, and read by whoever shows it."""
 
     name: str
     servers: Path
@@ -51,11 +67,11 @@ class Build:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = f"{self.name}-{content_hash(SOURCES / self.name)}"
+        self.key = f"{self.name}-{content_hash(source_of(self.name))}"
 
     @property
     def path(self) -> Path:
-        """Where the server is, or will be."""
+        """Where the executable is, or will be."""
         return self.servers / self.key / self.name
 
     @property
@@ -93,13 +109,23 @@ class Build:
         # Go's work directory too (hundreds of MB), which Go leaves behind in /tmp when it is stopped early.
         workspace = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".build."))
         unfinished = workspace / self.name
-        source = SOURCES / self.name
-        # A server with a main.go of ours is that package; the others are the one `tool` of their go.mod.
+        source = source_of(self.name)
+        # A program with a main.go of ours is that package; the others are the one `tool` of their go.mod.
         package = "." if (source / "main.go").exists() else "tool"
         try:
             with self.log.open("w") as log:
                 compiler = subprocess.Popen(
-                    [go.command, "build", "-v", *FLAGS, "-o", unfinished, package],
+                    [
+                        go.command,
+                        "build",
+                        "-v",
+                        *FLAGS,
+                        "-ldflags",
+                        linker_flags(source),
+                        "-o",
+                        unfinished,
+                        package,
+                    ],
                     cwd=source,
                     env=go.environment | {"GOTMPDIR": str(workspace)},
                     stdin=subprocess.DEVNULL,
@@ -140,8 +166,8 @@ def content_hash(source: Path) -> str:
 
 
 def go_needed(names: list[str]) -> tuple[int, ...]:
-    """The oldest Go that may build all of these servers."""
-    return max(required_version(SOURCES / name / "go.mod") for name in names)
+    """The oldest Go that may build all of these."""
+    return max(required_version(source_of(name) / "go.mod") for name in names)
 
 
 def _current_step(log: Path) -> str:

