@@ -238,6 +238,7 @@ def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
     server = MongoDBServer(
         max_incoming_connections=rows.total,
         cache_mib=config.cache_mib,
+        cache_gib=config.cache_mib / 1024,
         memory_mib=config.cache_mib + MONGODB_BASE_MIB + MONGODB_CONNECTION_MIB * rows.total,
         file_descriptors=MONGODB_DESCRIPTORS_PER_CONNECTION * rows.total + MONGODB_FILES,
     )
@@ -271,10 +272,12 @@ def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
         links = config.sentinels * LINKS_FROM_SENTINEL
         rows.add("sentinels", "peers", f"{config.sentinels} Sentinels × {LINKS_FROM_SENTINEL}", links)
     rows.add_plan_and_reserve(config.plan, config.reserve)
+    memory = config.max_memory_mib + REDIS_BASE_MIB + _ceil(rows.total, REDIS_CONNECTIONS_PER_MIB)
     server = RedisServer(
         maxclients=rows.total,
         max_memory_mib=config.max_memory_mib,
-        memory_mib=config.max_memory_mib + REDIS_BASE_MIB + _ceil(rows.total, REDIS_CONNECTIONS_PER_MIB),
+        memory_mib=memory,
+        memory_saving_mib=memory + config.max_memory_mib,
         file_descriptors=rows.total + REDIS_OWN_DESCRIPTORS,
     )
     return _datastore(

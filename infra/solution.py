@@ -76,6 +76,8 @@ class MongoDBServer:
 
     max_incoming_connections: int
     cache_mib: int
+    cache_gib: float
+    """The same as mongod wants it: storage.wiredTiger.engineConfig.cacheSizeGB counts in 1024 MiB."""
     memory_mib: int
     file_descriptors: int
 
@@ -87,6 +89,8 @@ class RedisServer:
     maxclients: int
     max_memory_mib: int
     memory_mib: int
+    memory_saving_mib: int
+    """Where it saves to disk: the fork may come to copy all of max_memory_mib."""
     file_descriptors: int
 
 

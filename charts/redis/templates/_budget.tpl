@@ -1,0 +1,45 @@
+{{/*
+The budget's side of every number. Templates compare with it and place it; they do not compute.
+*/}}
+
+{{/* The datastore's part of the solved budget, as JSON: (include … | fromJson). */}}
+{{- define "redis.budget" -}}
+{{- $stores := (.Values.budget).datastores | default dict -}}
+{{- if not $stores.redis -}}
+{{- fail "budget is missing: write the values with `make budget STACK=FILE VALUES=DIR` and pass them with -f" -}}
+{{- end -}}
+{{- toJson $stores.redis -}}
+{{- end -}}
+
+{{/*
+One number of our own server. Called with (dict "root" $ "key" "server.maxclients" "given" … "figure" "maxclients"):
+the budget's figure, or a refusal if another was given.
+*/}}
+{{- define "redis.figure" -}}
+{{- $budget := include "redis.budget" .root | fromJson -}}
+{{- if not $budget.server -}}
+{{- fail (printf "engine is %s, but the budget was solved for a server that is not ours (redis.%s in the stack file): set engine: external, or remove redis.%s there" .root.Values.engine $budget.limit_source $budget.limit_source) -}}
+{{- end -}}
+{{- $solved := index $budget.server .figure -}}
+{{- if kindIs "invalid" $solved -}}
+{{- fail (printf "budget.datastores.redis.server.%s is missing: the budget block is of another version; write the values again with `make budget`" .figure) -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" .given)) (ne (int64 .given) (int64 $solved)) -}}
+{{- fail (printf "%s is %d, the budget solved %d (budget.datastores.redis.server.%s, digest %s): change the stack file and write the values again with `make budget`, or leave %s out" .key (int64 .given) (int64 $solved) .figure .root.Values.budget.digest .key) -}}
+{{- end -}}
+{{- int64 $solved -}}
+{{- end -}}
+
+{{/*
+Refuses a consumer that the budget does not pay for. Called with (dict "root" $ "name" … "needs" connections "who" …).
+*/}}
+{{- define "redis.consumer" -}}
+{{- $budget := include "redis.budget" .root | fromJson -}}
+{{- $paid := 0 -}}
+{{- range $budget.rows -}}
+{{- if and (eq .kind "consumer") (eq .name $.name) -}}{{- $paid = int64 .connections -}}{{- end -}}
+{{- end -}}
+{{- if lt (int64 $paid) (int64 .needs) -}}
+{{- fail (printf "%s may hold %d, redis.consumers.%s in the budget pays for %d: add `%s: {processes: 1, connections: %d}` to redis.consumers in the stack file and write the values again with `make budget`" .who (int64 .needs) .name (int64 $paid) .name (int64 .needs)) -}}
+{{- end -}}
+{{- end -}}
