@@ -21,6 +21,7 @@ from infra.config import (
     FastRolling,
     FleetConfig,
     MongoDBConfig,
+    OtherConfig,
     RedisConfig,
     StackConfig,
     StrictRolling,
@@ -53,6 +54,9 @@ MONGODB_CONNECTIONS_PER_PEER = 10
 # link to the server it watches and a command link to each other Sentinel (redis/src/sentinel.c, instanceLink).
 LINKS_TO_SENTINEL = 1
 LINKS_FROM_SENTINEL = 2
+# weaviate-client 4.24: one channel to the server's gRPC port beside the HTTP pool; counted in the kernel.
+BESIDE_THE_POOL = {"weaviate": (1, "gRPC channel")}
+TITLES = {"weaviate": "Weaviate", "elasticsearch": "Elasticsearch", "opensearch": "OpenSearch"}
 # Redis's default maxclients, and the descriptors it keeps for itself (redis.conf, maxclients).
 REDIS_DEFAULT_MAXCLIENTS = 10_000
 REDIS_OWN_DESCRIPTORS = 32
@@ -216,6 +220,8 @@ def _datastores(config: StackConfig, fleet: Fleet) -> dict[str, Datastore]:
     found = [_mongodb(config.mongodb, fleet), _redis(config.redis, fleet)]
     if config.redis.sentinels:
         found.append(_sentinel(config.redis, fleet))
+    # In the order of their names: the order in the file must matter to nothing.
+    found += [_other(name, other, fleet) for name, other in sorted(config.datastores.items())]
     return {datastore.name: datastore for datastore in found}
 
 
@@ -314,6 +320,33 @@ def _sentinel(config: RedisConfig, fleet: Fleet) -> Datastore:
         limit=config.sentinel_limit or REDIS_DEFAULT_MAXCLIENTS,
         pool=LINKS_TO_SENTINEL,
         worker_pool=share.per_worker,
+        reserve=config.reserve,
+    )
+
+
+def _other(name: str, config: OtherConfig, fleet: Fleet) -> Datastore:
+    beside, what = BESIDE_THE_POOL.get(name, (0, "beside it"))
+    if config.beside_pool is not None:
+        beside = config.beside_pool
+    share = _Share(
+        per_job=config.pool + beside,
+        reason=f"pool {config.pool}" + (f" + {_count(beside, what)}" if beside else ""),
+        per_worker=config.worker_pool + beside if config.worker_pool else 0,
+    )
+    rows = _Rows(fleet)
+    rows.add_fleet(share)
+    rows.add_consumers(config)
+    rows.add_plan_and_reserve(None, config.reserve)
+    return _datastore(
+        name,
+        TITLES.get(name, name),
+        share,
+        rows,
+        nodes=config.nodes,
+        plan=None,
+        limit=config.limit,
+        pool=config.pool,
+        worker_pool=config.worker_pool,
         reserve=config.reserve,
     )
 

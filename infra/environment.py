@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from infra.solution import Solution
+from infra.solution import Datastore, Solution
 
 
 def worker_environment(solution: Solution) -> dict[str, str]:
     """The variables that `agent/runtime/settings.py` reads; seconds and counts as decimal digits."""
     fleet, time = solution.fleet, solution.time
-    mongodb, redis = solution.datastores["mongodb"], solution.datastores["redis"]
-    if mongodb.monitoring is None:
-        raise ValueError("a solved MongoDB budget names its monitoring")
-    return {
+    variables = {
         "AGENT_SLOTS": str(fleet.slots),
         "AGENT_IDLE_PROCESSES": str(fleet.idle_processes),
         "AGENT_MAX_CALL_SECONDS": str(time.max_call_seconds),
@@ -21,12 +18,21 @@ def worker_environment(solution: Solution) -> dict[str, str]:
         "AGENT_OPEN_TIMEOUT_SECONDS": str(time.open_timeout_seconds),
         "AGENT_CLOSE_TIMEOUT_SECONDS": str(time.close_timeout_seconds),
         "AGENT_JOB_END_SECONDS": str(time.job_end_seconds),
-        "MONGODB_POOL": str(mongodb.pool),
-        "MONGODB_MONITORING": mongodb.monitoring,
-        "MONGODB_WORKER_POOL": str(mongodb.worker_pool),
-        "MONGODB_CONNECTIONS_PER_WORKER": str(mongodb.connections_per_worker),
-        "REDIS_POOL": str(redis.pool),
-        "REDIS_WORKER_POOL": str(redis.worker_pool),
-        "REDIS_CONNECTIONS_PER_WORKER": str(redis.connections_per_worker),
         "AGENT_BUDGET_DIGEST": solution.digest,
     }
+    for datastore in solution.datastores.values():
+        if datastore.name != "redis_sentinel":  # it is Redis's client that dials Sentinels
+            variables |= _pools(datastore)
+    return variables
+
+
+def _pools(datastore: Datastore) -> dict[str, str]:
+    prefix = datastore.name.upper()
+    variables = {
+        f"{prefix}_POOL": str(datastore.pool),
+        f"{prefix}_WORKER_POOL": str(datastore.worker_pool),
+        f"{prefix}_CONNECTIONS_PER_WORKER": str(datastore.connections_per_worker),
+    }
+    if datastore.monitoring is not None:
+        variables[f"{prefix}_MONITORING"] = datastore.monitoring
+    return variables

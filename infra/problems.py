@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import BaseModel, ValidationError
 
-from infra.schema import CONSUMER_NAME, StackConfig
+from infra.schema import CONSUMER_NAME, DATASTORE_NAME, OtherConfig, StackConfig
 
 NAMESPACE = "agent-datastores"
 _LONGEST_SHOWN = 60
@@ -86,9 +86,15 @@ def _path(location: tuple[int | str, ...]) -> _Path:
     # By position, not by name: a user may have written a key `fast` or `[key]`.
     if location[:2] == ("fleet", "rolling"):
         return location[:2] + location[3:]
-    if location[1:2] == ("consumers",) and location[3:] == ("[key]",):
-        return location[:3]
+    if _is_map_of_names(location[:-2]) and location[-1] == "[key]":
+        return location[:-1]
     return location
+
+
+def _is_map_of_names(path: _Path) -> bool:
+    return path == ("datastores",) or (
+        path[-1:] == ("consumers",) and (len(path) == 2 or (path[:1] == ("datastores",) and len(path) == 3))
+    )
 
 
 def _secrets(value: object, path: _Path = (), depth: int = 0) -> Iterator[_Path]:
@@ -112,8 +118,9 @@ def _text(path: _Path, kind: str, value: object, context: Mapping[str, Any]) -> 
         return f"got {shown(value)} without mode; accepted: mode: fast or mode: strict"
     if kind == "union_tag_invalid":
         return f"got mode {shown(context.get('tag'))}; accepted: mode: fast or mode: strict"
-    if kind in ("string_pattern_mismatch", "string_type") and path[-2:-1] == ("consumers",):
-        return f"got the name {shown(value)}; accepted: {CONSUMER_NAME}"
+    if kind in ("string_pattern_mismatch", "string_type") and _is_map_of_names(path[:-1]):
+        names = DATASTORE_NAME if path[:-1] == ("datastores",) else CONSUMER_NAME
+        return f"got the name {shown(value)}; accepted: {names}"
     accepted = context["accepted"] if kind == "not_accepted" else _accepted(path)
     return f"got {shown(value)}; accepted: {accepted}"
 
@@ -168,7 +175,9 @@ def _accepted(path: _Path) -> str:
         required = [name for name, field in models[0].model_fields.items() if field.is_required()]
         return "a mapping" + (f" with at least {', '.join(required)}" if required else "")
     if get_origin(annotation) is dict:
-        return "a mapping of names, each with processes and connections"
+        datastores = OtherConfig in get_args(annotation)
+        holding = "limit, pool and so on" if datastores else "processes and connections"
+        return f"a mapping of names, each with {holding}"
     if get_origin(annotation) is Literal:
         return " or ".join(map(str, get_args(annotation)))
     low = next((item.ge for item in metadata if isinstance(item, annotated_types.Ge)), None)

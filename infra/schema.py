@@ -24,6 +24,7 @@ from infra.plans import PLANS, Kind, plan_names
 from infra.platforms import PLATFORMS
 
 CONSUMER_NAME = "a name of lower-case letters, digits, - and _, beginning with a letter, at most 40 long"
+DATASTORE_NAME = "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
 
 
 def refuse(accepted: str) -> PydanticCustomError:
@@ -147,7 +148,7 @@ ConsumerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}
 
 
 class DatastoreConfig(Section):
-    """What MongoDB and Redis have in common. Without plan and limit it is our own server: limit derived."""
+    """What all datastores have in common. Without plan and limit it is our own server: limit derived."""
 
     limit: int | None = Field(
         default=None, ge=1, le=1_000_000, description="A managed server's plain limit, per node."
@@ -255,6 +256,31 @@ class RedisConfig(DatastoreConfig):
         return value
 
 
+class OtherConfig(DatastoreConfig):
+    """Any other datastore: Weaviate, Elasticsearch, OpenSearch, or one of your own."""
+
+    nodes: int = Field(
+        default=1, ge=1, le=1000, description="Nodes a client connects to, each with a pool of its own."
+    )
+    beside_pool: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Connections a client holds to each node beside its pool. Default: 1 for weaviate (gRPC), else 0.",
+    )
+
+
+def _not_a_section(name: str) -> str:
+    if name in ("mongodb", "redis", "redis_sentinel"):
+        raise refuse(f"no such name: {name.removesuffix('_sentinel')} has a section of its own")
+    return name
+
+
+DatastoreName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_not_a_section)
+]
+
+
 def _no_plan_beside_limit(plan: str | None, info: ValidationInfo) -> str | None:
     if plan is not None and _given(info, "limit"):
         raise refuse("plan or limit, not both: the limit of a plan is known")
@@ -273,3 +299,6 @@ class StackConfig(Section):
     fleet: FleetConfig = Field(description="The promise and its times.")
     mongodb: MongoDBConfig = Field(default_factory=MongoDBConfig, description="MongoDB's side of the budget.")
     redis: RedisConfig = Field(default_factory=RedisConfig, description="Redis's side of the budget.")
+    datastores: dict[DatastoreName, OtherConfig] = Field(
+        default_factory=dict, description="Every further datastore by name; one that is absent costs nothing."
+    )

@@ -164,7 +164,7 @@ class Solution:
     fleet: Fleet
     time: Time
     datastores: dict[str, Datastore]
-    """`mongodb`, `redis`, and `redis_sentinel` when there are Sentinels."""
+    """`mongodb`, `redis`, `redis_sentinel` when there are Sentinels, and every further one that is configured."""
     rolling_options: tuple[RollingOption, ...]
     warnings: tuple[str, ...]
 

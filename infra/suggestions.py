@@ -79,19 +79,27 @@ def _with_pools(config: StackConfig, base: Changes) -> Iterator[Changes]:
     solution = _solved(config, changes)
     if solution is None:
         return
-    for name, pool in (("mongodb", config.mongodb.pool), ("redis", config.redis.pool)):
+    pools = {"mongodb": config.mongodb.pool, "redis": config.redis.pool}
+    pools |= {name: other.pool for name, other in config.datastores.items()}
+    for name, pool in pools.items():
         if solution.datastores[name].fits:
             continue
         largest = _largest_pool(config, name, pool, changes)
         if largest is None:
             return
-        changes[f"{name}.pool"] = largest
+        changes[f"{_section(config, name)}.pool"] = largest
     if changes != base:
         yield changes
 
 
 def _largest_pool(config: StackConfig, name: str, pool: int, base: Changes) -> int | None:
-    return _largest(1, pool, lambda value: _one_fits(config, name, base | {f"{name}.pool": value}))
+    key = f"{_section(config, name)}.pool"
+    return _largest(1, pool, lambda value: _one_fits(config, name, base | {key: value}))
+
+
+def _section(config: StackConfig, name: str) -> str:
+    """Where a datastore's keys stand in the stack config."""
+    return f"datastores.{name}" if name in config.datastores else name
 
 
 def _one_fits(config: StackConfig, name: str, changes: Changes) -> bool:
@@ -146,7 +154,8 @@ def _larger_limits(config: StackConfig, solution: Solution) -> Changes | None:
 
 def _larger_limit(config: StackConfig, datastore: Datastore) -> Changes | None:
     if datastore.plan is None:
-        key = "redis.sentinel_limit" if datastore.name == "redis_sentinel" else f"{datastore.name}.limit"
+        sentinel = datastore.name == "redis_sentinel"
+        key = "redis.sentinel_limit" if sentinel else f"{_section(config, datastore.name)}.limit"
         return {key: datastore.total}
     key = f"{datastore.name}.plan"
     for plan in plans_of(PLANS[datastore.plan].family):

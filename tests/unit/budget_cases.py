@@ -99,8 +99,20 @@ _REDISES = st.builds(
     st.fixed_dictionaries(_POOLS | {"pubsub": st.integers(0, 3), "blocking": st.integers(0, 3)}),
     st.integers(0, 5),
 )
+_OTHERS = st.dictionaries(
+    st.sampled_from(["weaviate", "elasticsearch", "postgresql"]),
+    st.builds(
+        lambda limit, rest: limit | rest,
+        st.one_of(st.just({}), st.builds(lambda limit: {"limit": limit}, st.integers(1, 100_000))),
+        st.fixed_dictionaries(
+            _POOLS | {"nodes": st.integers(1, 7)}, optional={"beside_pool": st.integers(0, 3)}
+        ),
+    ),
+)
 
 
 def all_values() -> st.SearchStrategy[Values]:
     """Any stack a user may reasonably write, fitting or not."""
-    return st.fixed_dictionaries({"fleet": _FLEETS, "mongodb": _MONGODBS, "redis": _REDISES})
+    return st.fixed_dictionaries(
+        {"fleet": _FLEETS, "mongodb": _MONGODBS, "redis": _REDISES}, optional={"datastores": _OTHERS}
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra import budget
 from infra.budget import solve
-from infra.config import StackConfig, StrictRolling, parse_config
+from infra.config import OtherConfig, StackConfig, StrictRolling, parse_config
 from infra.environment import worker_environment
 from infra.plans import PLANS, families, plans_of
 from infra.solution import Datastore, MongoDBServer, RedisServer, Solution
@@ -68,11 +68,15 @@ def total_by_hand(config: StackConfig, name: str) -> int:
     if name == "redis_sentinel":
         per_worker = 1 if redis.worker_pool else 0
         return workers * (fleet.slots + per_worker) + redis.sentinels - 1 + redis.reserve
-    store = mongodb if name == "mongodb" else redis
+    store = getattr(config, name, None) or config.datastores[name]
     total = store.reserve + sum(one.processes * one.connections for one in store.consumers.values())
     if name == "redis":
         total += workers * (fleet.slots * (redis.pool + redis.pubsub + redis.blocking) + redis.worker_pool)
         return total + 2 * redis.sentinels
+    if isinstance(store, OtherConfig):
+        beside = {"weaviate": 1}.get(name, 0) if store.beside_pool is None else store.beside_pool
+        worker = store.worker_pool + beside if store.worker_pool else 0
+        return total + workers * (fleet.slots * (store.pool + beside) + worker)
     monitors = {"poll": 1, "stream": 2}[mongodb.monitoring]
     per_worker = mongodb.worker_pool + monitors if mongodb.worker_pool else 0
     total += workers * (fleet.slots * (mongodb.pool + monitors) + per_worker)
@@ -84,6 +88,8 @@ def total_by_hand(config: StackConfig, name: str) -> int:
 def limit_by_hand(config: StackConfig, name: str) -> float:
     if name == "redis_sentinel":
         return config.redis.sentinel_limit or 10_000
+    if name in config.datastores:
+        return config.datastores[name].limit or math.inf
     store = config.mongodb if name == "mongodb" else config.redis
     return PLANS[store.plan].limit if store.plan else store.limit or math.inf
 
@@ -119,7 +125,7 @@ def test_every_number_follows_from_the_others(values: Values) -> None:
             )
         if store.limit_source == "derived":
             assert store.limit == store.total
-            assert store.server is not None
+            assert (store.server is not None) == (store.name in ("mongodb", "redis"))
     chosen = [option for option in solution.rolling_options if option.chosen]
     assert [option.mode for option in solution.rolling_options] == ["fast", "strict"]
     assert chosen[0].connections == {name: store.total for name, store in solution.datastores.items()}
@@ -290,6 +296,28 @@ def test_surge_beyond_the_fleet_is_pointed_out() -> None:
 
 
 # Servers, digest, environment
+
+
+def test_a_datastore_of_ones_own_is_config_alone() -> None:
+    solution = solve(configured({"datastores.postgresql": {"limit": 1600, "pool": 3, "reserve": 7}}))
+    store = solution.datastores["postgresql"]
+    assert (store.per_job, store.per_worker, store.total) == (3, 1, 20 * (25 * 3 + 1) + 7)
+    assert (store.limit, store.fits, store.nodes) == (1600, True, 1)
+    variables = {name: v for name, v in worker_environment(solution).items() if name.startswith("POSTGRESQL")}
+    assert variables == {
+        "POSTGRESQL_POOL": "3",
+        "POSTGRESQL_WORKER_POOL": "1",
+        "POSTGRESQL_CONNECTIONS_PER_WORKER": "76",
+    }
+
+
+def test_weaviates_grpc_channel_counts_beside_its_http_pool() -> None:
+    weaviate = solve(configured({"datastores.weaviate": {"nodes": 3}})).datastores["weaviate"]
+    assert (weaviate.per_job, weaviate.per_job_reason) == (3, "pool 2 + 1 gRPC channel")
+    assert weaviate.per_worker == 2
+    assert (
+        solve(configured({"datastores.weaviate": {"worker_pool": 0}})).datastores["weaviate"].per_worker == 0
+    )
 
 
 def test_our_own_servers_are_sized_for_the_sum() -> None:

@@ -90,3 +90,9 @@ def test_a_plain_limit_is_answered_with_the_limit_it_would_take() -> None:
 def test_no_larger_plan_is_made_up() -> None:
     changes = changes_of({"mongodb.plan": "atlas-m300", "mongodb.pool": 1000})
     assert not any("mongodb.plan" in change for change in changes)
+
+
+def test_a_further_datastore_is_named_by_its_own_key() -> None:
+    changes = changes_of({"datastores.weaviate": {"limit": 1600, "pool": 5}})
+    assert {"datastores.weaviate.pool": 2} in changes
+    assert {"datastores.weaviate.limit": 20 * (25 * 6 + 2) + 20} in changes
