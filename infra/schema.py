@@ -24,7 +24,9 @@ from infra.plans import PLANS, Kind, plan_names
 from infra.platforms import PLATFORMS
 
 CONSUMER_NAME = "a name of lower-case letters, digits, - and _, beginning with a letter, at most 40 long"
-DATASTORE_NAME = "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
+DATASTORE_NAME = (
+    "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
+)
 
 
 def refuse(accepted: str) -> PydanticCustomError:
