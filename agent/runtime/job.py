@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from livekit.agents import JobContext
+from opentelemetry import trace
 
 from agent.runtime import metrics
 from agent.runtime.call import CallWatch
@@ -53,11 +54,14 @@ class JobEntrypoint:
     hooks: JobHooks
 
     async def __call__(self, ctx: JobContext) -> None:
+        _log_with(ctx, job_id=ctx.job.id, room=ctx.job.room.name)
         try:
             slot = await SlotDirectory(self.settings.slot_directory, self.settings.slots).acquire()
         except SlotUnavailable:
             self._count_surplus()
             raise
+        _log_with(ctx, slot=slot.name)
+        trace.get_current_span().set_attribute("agent.slot", slot.name)  # LiveKit's own span of the job
         job = Job(ctx, self.settings, self.hooks, slot)
         ctx.proc.userdata[USERDATA_KEY] = job
         # Exactly one: LiveKit runs them all at once, and one that fails cancels the others.
@@ -70,6 +74,11 @@ class JobEntrypoint:
         if surplus.try_lock():
             metrics.own(surplus.name)
             metrics.JOBS.labels("failed").inc()
+
+
+def _log_with(ctx: JobContext, **fields: str) -> None:
+    """Have these fields on every line that this job's process logs from here on, the user's own included."""
+    ctx.log_context_fields = {**ctx.log_context_fields, **fields}
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ class Job:
         outcome = "failed" if self._owner.failed else self._outcome
         metrics.JOBS.labels(outcome).inc()
         metrics.forget(self._slot.name)
-        logger.info("job closed", extra={"reason": reason, "slot": self._slot.name, "outcome": outcome})
+        logger.info("job closed", extra={"reason": reason, "outcome": outcome})
         if not closed:
             self._last_resort.end_process("the job could not close; the kernel closes its sockets")
 

@@ -92,6 +92,12 @@ WORKER_STATE = Gauge(
     ["state"],
     multiprocess_mode="livesum",
 )
+WORKER_STATE_START = Gauge(
+    "agent_worker_state_start_time_seconds",
+    "Unix time at which the worker entered a state; starting is the start of its process.",
+    ["state"],
+    multiprocess_mode="livemax",
+)
 JOB_REQUESTS = Counter(
     "agent_job_requests",
     "Job requests answered: accepted, or rejected because all slots are taken.",
@@ -103,6 +109,11 @@ OPEN_SECONDS = Histogram(
     "Time to open a datastore at the start of a job.",
     ["datastore"],
     buckets=OPEN_BUCKETS,
+)
+OPEN_FAILURES = Counter(
+    "agent_datastore_open_failures",
+    "Opens that raised or were given up; the job or worker they belong to failed.",
+    ["datastore"],
 )
 CLOSE_SECONDS = Histogram(
     "agent_datastore_close_duration_seconds",

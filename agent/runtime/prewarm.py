@@ -13,6 +13,8 @@ from typing import Any
 
 from livekit.agents import JobProcess
 
+from agent.runtime import tracing
+
 logger = logging.getLogger("agent.runtime")
 
 _warm_ups: list[Callable[[], object]] = []
@@ -26,11 +28,13 @@ def before_a_call(warm_up: Callable[[], object]) -> Callable[[], object]:
 
 @dataclass(frozen=True)
 class JobPrewarm:
-    """LiveKit's `setup_fnc`: the datastores' warm-ups, then the user's own prewarm."""
+    """LiveKit's `setup_fnc`: where spans go, the datastores' warm-ups, then the user's own prewarm."""
 
+    service: str
     users: Callable[[JobProcess], Any] | None
 
     def __call__(self, process: JobProcess) -> None:
+        tracing.install(self.service)  # before LiveKit begins the job's own span
         for warm_up in _warm_ups:
             try:
                 warm_up()

@@ -16,7 +16,7 @@ from aiohttp import web
 from livekit.agents import NOT_GIVEN, AgentServer, JobContext, JobProcess
 from livekit.agents.utils.http_server import HttpServer
 
-from agent.runtime import metrics
+from agent.runtime import metrics, tracing
 from agent.runtime.capacity import Capacity, RequestHook
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, AgentRuntimeError, LifespanError, SettingsError
 from agent.runtime.job import Hook, JobEntrypoint, JobHooks, JobSessionEnd
@@ -61,6 +61,7 @@ class LifespanServer(AgentServer):
         try:
             self.settings = settings or worker_settings()
             connection_budgets()  # refused here, with the rest, rather than in a task
+            tracing.configured()
         except SettingsError as error:
             sys.exit(str(error))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.settings.metrics_directory)
@@ -75,7 +76,7 @@ class LifespanServer(AgentServer):
         self._sweeper_task: asyncio.Task[None] | None = None
         self._capacity = Capacity(self.settings.slots, lambda: {job.job.id for job in self.active_jobs})
         super().__init__(
-            setup_fnc=JobPrewarm(prewarm),
+            setup_fnc=JobPrewarm(self.settings.agent_name, prewarm),
             load_fnc=self._capacity.load,
             # Out of the way: the cap in on_request decides (see capacity.py).
             load_threshold=math.inf,
@@ -138,6 +139,7 @@ class LifespanServer(AgentServer):
         task = asyncio.current_task()
         if task is not None:  # LiveKit leaves this task's end unread
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        tracing.install(self.settings.agent_name)
         scope = Scope("worker", self.settings.close_timeout_seconds)
         self._worker_owner = LifespanOwner(self._worker_lifespan(), scope, self._on_lifespan_death)
         try:

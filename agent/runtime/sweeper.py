@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Literal
+
+import psutil
 
 from agent.runtime import metrics
 from agent.runtime.datastores.base import publish
@@ -34,6 +37,7 @@ class Sweeper:
         self._scope = scope
         self._state = state
         self._slots = SlotDirectory(settings.slot_directory, settings.slots)
+        self._entered: WorkerState = "starting"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,6 +59,9 @@ class Sweeper:
         current = self._state()
         for state in STATES:
             metrics.WORKER_STATE.labels(state).set(state == current)
+        if current != self._entered:
+            metrics.WORKER_STATE_START.labels(current).set(time.time())
+            self._entered = current
         for datastore in list(self._scope.datastores.values()):
             publish(datastore)
 
@@ -74,6 +81,7 @@ class Sweeper:
                     slot.unlock()
 
     def _publish_budget(self) -> None:
+        metrics.WORKER_STATE_START.labels("starting").set(psutil.Process().create_time())
         metrics.JOB_SLOTS.labels(self._settings.agent_name).set(self._settings.slots)
         metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(0)  # each job adds its own 1
         for datastore, connections in connection_budgets().items():

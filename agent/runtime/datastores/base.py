@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from agent.runtime import metrics
+from agent.runtime import metrics, tracing
 from agent.runtime.errors import AgentRuntimeError, DatastoreUnavailable
 from agent.runtime.scope import Scope
 
@@ -63,15 +63,7 @@ async def opened(datastore: DatastoreT) -> AsyncIterator[DatastoreT]:
     scope.datastores[datastore.name] = datastore
     started = time.perf_counter()
     try:
-        try:
-            await datastore.open()
-        except AgentRuntimeError:
-            raise
-        except Exception as error:
-            raise DatastoreUnavailable(
-                f"{datastore.name} could not be opened after {time.perf_counter() - started:.1f} s: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        await _open(datastore, scope, started)
         scope.opened.append(datastore.name)
         metrics.OPEN_SECONDS.labels(datastore.name).observe(time.perf_counter() - started)
         publish(datastore)
@@ -89,20 +81,37 @@ def publish(datastore: Datastore) -> None:
     gauge.labels(datastore.name, "monitoring").set(count.monitoring)
 
 
+async def _open(datastore: Datastore, scope: Scope, started: float) -> None:
+    with tracing.datastore_span("open", datastore.name, scope.kind) as span:
+        try:
+            await datastore.open()
+        except BaseException as error:  # a cancel too: that is how an open that takes too long is given up
+            metrics.OPEN_FAILURES.labels(datastore.name).inc()
+            tracing.failed(span, type(error).__name__)
+            if isinstance(error, AgentRuntimeError) or not isinstance(error, Exception):
+                raise
+            raise DatastoreUnavailable(
+                f"{datastore.name} could not be opened after {time.perf_counter() - started:.1f} s: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
 async def _close(datastore: Datastore, scope: Scope) -> None:
     started = time.perf_counter()
-    # A task of its own: a close that ignores its cancel must not hold up the ones after it.
-    closing = asyncio.ensure_future(datastore.close())
-    try:
-        await asyncio.wait({closing}, timeout=scope.close_share())
-    finally:
-        seconds = time.perf_counter() - started
-        if problem := _problem(closing):
-            metrics.CLOSE_FAILURES.labels(datastore.name).inc()
-            logger.error("%s did not close in %.1f s: %s", datastore.name, seconds, problem)
-        metrics.CLOSE_SECONDS.labels(datastore.name).observe(seconds)
-        scope.datastores.pop(datastore.name, None)
-        publish(datastore)
+    with tracing.datastore_span("close", datastore.name, scope.kind) as span:
+        # A task of its own: a close that ignores its cancel must not hold up the ones after it.
+        closing = asyncio.ensure_future(datastore.close())
+        try:
+            await asyncio.wait({closing}, timeout=scope.close_share())
+        finally:
+            seconds = time.perf_counter() - started
+            if problem := _problem(closing):
+                metrics.CLOSE_FAILURES.labels(datastore.name).inc()
+                tracing.failed(span, problem)
+                logger.error("%s did not close in %.1f s: %s", datastore.name, seconds, problem)
+            metrics.CLOSE_SECONDS.labels(datastore.name).observe(seconds)
+            scope.datastores.pop(datastore.name, None)
+            publish(datastore)
 
 
 def _problem(closing: asyncio.Future[None]) -> str | None:
