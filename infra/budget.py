@@ -10,6 +10,7 @@ For each datastore, on every node of it (any member of a replica set may become 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
@@ -33,6 +34,8 @@ from infra.solution import (
     Datastore,
     Fleet,
     LimitSource,
+    Mixed,
+    MixedDatastore,
     MongoDBServer,
     PlanFit,
     RedisServer,
@@ -241,13 +244,6 @@ def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
         formula = f"{peers} other {'member' if peers == 1 else 'members'} × {MONGODB_CONNECTIONS_PER_PEER}"
         rows.add("peers", "peers", formula, peers * MONGODB_CONNECTIONS_PER_PEER)
     rows.add_plan_and_reserve(config.plan, config.reserve)
-    server = MongoDBServer(
-        max_incoming_connections=rows.total,
-        cache_mib=config.cache_mib,
-        cache_gib=config.cache_mib / 1024,
-        memory_mib=config.cache_mib + MONGODB_BASE_MIB + MONGODB_CONNECTION_MIB * rows.total,
-        file_descriptors=MONGODB_DESCRIPTORS_PER_CONNECTION * rows.total + MONGODB_FILES,
-    )
     return _datastore(
         "mongodb",
         "MongoDB",
@@ -261,7 +257,7 @@ def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
         reserve=config.reserve,
         kind="mongodb",
         monitoring=config.monitoring,
-        server=server if own else None,
+        server=_mongodb_server(config.cache_mib, rows.total) if own else None,
     )
 
 
@@ -278,14 +274,7 @@ def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
         links = config.sentinels * LINKS_FROM_SENTINEL
         rows.add("sentinels", "peers", f"{config.sentinels} Sentinels × {LINKS_FROM_SENTINEL}", links)
     rows.add_plan_and_reserve(config.plan, config.reserve)
-    memory = config.max_memory_mib + REDIS_BASE_MIB + _ceil(rows.total, REDIS_CONNECTIONS_PER_MIB)
-    server = RedisServer(
-        maxclients=rows.total,
-        max_memory_mib=config.max_memory_mib,
-        memory_mib=memory,
-        memory_saving_mib=memory + config.max_memory_mib,
-        file_descriptors=rows.total + REDIS_OWN_DESCRIPTORS,
-    )
+    own = config.plan is None and config.limit is None
     return _datastore(
         "redis",
         "Redis",
@@ -298,7 +287,28 @@ def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
         worker_pool=config.worker_pool,
         reserve=config.reserve,
         kind="redis",
-        server=server if config.plan is None and config.limit is None else None,
+        server=_redis_server(config.max_memory_mib, rows.total) if own else None,
+    )
+
+
+def _mongodb_server(cache_mib: int, connections: int) -> MongoDBServer:
+    return MongoDBServer(
+        max_incoming_connections=connections,
+        cache_mib=cache_mib,
+        cache_gib=cache_mib / 1024,
+        memory_mib=cache_mib + MONGODB_BASE_MIB + MONGODB_CONNECTION_MIB * connections,
+        file_descriptors=MONGODB_DESCRIPTORS_PER_CONNECTION * connections + MONGODB_FILES,
+    )
+
+
+def _redis_server(max_memory_mib: int, connections: int) -> RedisServer:
+    memory = max_memory_mib + REDIS_BASE_MIB + _ceil(connections, REDIS_CONNECTIONS_PER_MIB)
+    return RedisServer(
+        maxclients=connections,
+        max_memory_mib=max_memory_mib,
+        memory_mib=memory,
+        memory_saving_mib=memory + max_memory_mib,
+        file_descriptors=connections + REDIS_OWN_DESCRIPTORS,
     )
 
 
@@ -493,6 +503,90 @@ def _warnings(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
     for name in (config.mongodb.plan, config.redis.plan):
         if name and PLANS[name].note:
             yield f"{name}: {PLANS[name].note}"
+
+
+def mix(old: Solution, new: Solution) -> Mixed:
+    """What may connect while a rollout replaces the old fleet by the new one.
+
+    The new pod quota is in force before the first new pod is made, so the pods are never more than the larger of
+    both quotas, the old ones never more than theirs, and above the new quota no new one starts: the old peak alone,
+    or the new quota filled with the dearer pods first.
+    """
+    return Mixed(
+        pods_at_once=max(old.fleet.workers_at_peak, new.fleet.workers_at_peak),
+        old_gone_seconds=max(old.time.rollout_seconds, new.time.rollout_seconds),
+        datastores={
+            name: _mixed_datastore(before, after, old.fleet, new.fleet)
+            for name, after in new.datastores.items()
+            if (before := old.datastores.get(name))
+        },
+    )
+
+
+def _mixed_datastore(before: Datastore, after: Datastore, old: Fleet, new: Fleet) -> MixedDatastore:
+    moves = _moves(before, after)
+    rows = _mixed_rows(before, after, old, new)
+    total = after.total if moves else sum(row.connections for row in rows)
+    limit_during = after.limit if moves else max(before.limit, after.limit)
+    server = after.server
+    if not moves and after.server and before.server:
+        limit_during = max(limit_during, total)
+        # A shrink keeps the old settings as they are: a restart less.
+        kept = before.limit == limit_during != after.limit
+        server = before.server if kept else _server_for(after.server, limit_during)
+    return MixedDatastore(
+        name=after.name,
+        title=after.title,
+        moves=moves,
+        rows=() if moves else tuple(rows),
+        total=total,
+        limit_before=before.limit,
+        limit_during=limit_during,
+        limit_after=after.limit,
+        fits=total <= limit_during,
+        server_during=server,
+        restarts_before=not moves and before.server != server,
+        restarts_after=not moves and after.server != server,
+    )
+
+
+def _moves(before: Datastore, after: Datastore) -> bool:
+    if before.plan and after.plan:
+        return PLANS[before.plan].family != PLANS[after.plan].family
+    return (before.server is None) != (after.server is None)
+
+
+def _server_for(server: MongoDBServer | RedisServer, connections: int) -> MongoDBServer | RedisServer:
+    """The same server, for so many connections."""
+    if isinstance(server, MongoDBServer):
+        return _mongodb_server(server.cache_mib, connections)
+    return _redis_server(server.max_memory_mib, connections)
+
+
+def _mixed_rows(before: Datastore, after: Datastore, old: Fleet, new: Fleet) -> list[Row]:
+    cost_old, cost_new = before.connections_per_worker, after.connections_per_worker
+    peak_old, peak_new = old.workers_at_peak, new.workers_at_peak
+    both, more = min(peak_old, peak_new), max(peak_new - peak_old, 0)
+    alone = peak_old * cost_old
+    together = both * max(cost_old, cost_new) + more * cost_new
+    if alone >= together:
+        formula = f"{_count(peak_old, 'old worker')} × {cost_old}, before the new ones"
+    else:
+        formula = f"{both} of either × {max(cost_old, cost_new)}" + (
+            f" + {more} new × {cost_new}" if more else ""
+        )
+    rows = [Row("both fleets", "workers", max(peak_old, peak_new), formula, max(alone, together), 0)]
+    others: dict[tuple[str, RowKind], Row] = {}
+    for row in (*before.rows, *after.rows):
+        key = (row.name, row.kind)
+        if row.kind not in ("jobs", "workers") and (
+            key not in others or others[key].connections < row.connections
+        ):
+            others[key] = row
+    for row in others.values():
+        last = rows[-1]
+        rows.append(dataclasses.replace(row, start=last.start + last.connections))
+    return rows
 
 
 if __name__ == "__main__":

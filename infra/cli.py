@@ -1,4 +1,4 @@
-"""`python -m infra.budget FILE [--json]`: solves a stack file.
+"""`python -m infra.budget FILE [--json]`: solves a stack file; with `--from OLD` also the way there from another one.
 
 Exit status: 0 it fits, 1 it does not, 2 the input cannot be used.
 """
@@ -9,16 +9,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from infra.budget import solve
-from infra.config import ConfigError, load_config
+from infra.config import ConfigError, StackConfig, load_config
 from infra.report import print_report
 from infra.suggestions import suggest
+from infra.transition import plan_transition
+from infra.transition_report import print_transition
 
 FITS, DOES_NOT_FIT, BAD_INPUT = 0, 1, 2
 
@@ -29,22 +31,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _never_fail_on_a_character()
     try:
         config = load_config(options.file)
+        old = load_config(options.old) if options.old else None
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    solution = solve(config)
-    suggestions = suggest(config)
+    fits, show = _change(options, old, config) if old else _budget(options, config)
     try:
-        if options.json:
-            result = solution.as_dict() | {"suggestions": [asdict(suggestion) for suggestion in suggestions]}
-            print(json.dumps(result, indent=2, ensure_ascii=False))
-        else:
-            print_report(Console(highlight=False), str(options.file), solution, suggestions)
+        show()
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, a closed pager) has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FITS if solution.fits else DOES_NOT_FIT
+    return FITS if fits else DOES_NOT_FIT
+
+
+def _budget(options: argparse.Namespace, config: StackConfig) -> tuple[bool, Callable[[], None]]:
+    solution, suggestions = solve(config), suggest(config)
+
+    def show() -> None:
+        if options.json:
+            _print_json(solution.as_dict() | {"suggestions": [asdict(one) for one in suggestions]})
+        else:
+            print_report(Console(highlight=False), str(options.file), solution, suggestions)
+
+    return solution.fits, show
+
+
+def _change(
+    options: argparse.Namespace, old: StackConfig, new: StackConfig
+) -> tuple[bool, Callable[[], None]]:
+    transition = plan_transition(old, new)
+
+    def show() -> None:
+        if options.json:
+            _print_json(transition.as_dict())
+        else:
+            print_transition(Console(highlight=False), str(options.old), str(options.file), transition)
+
+    return transition.fits, show
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a stack file, such as infra/Pulumi.local.yaml"
+    )
+    parser.add_argument(
+        "--from",
+        dest="old",
+        type=Path,
+        metavar="OLD",
+        help="the stack file that runs now: both fleets at once, and the steps from there",
     )
     parser.add_argument("--json", action="store_true", help="the solution for programs")
     return parser

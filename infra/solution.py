@@ -171,3 +171,39 @@ class Solution:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class MixedDatastore:
+    """One datastore while a rollout replaces the old fleet by the new one."""
+
+    name: str
+    title: str
+    moves: bool
+    """Another server than before: each keeps its own fleet, and nobody moves the data."""
+    rows: tuple[Row, ...]
+    total: int
+    limit_before: int
+    limit_during: int
+    limit_after: int
+    fits: bool
+    server_during: MongoDBServer | RedisServer | None
+    """What a server of our own is given while both fleets may connect; None: not ours to set."""
+    restarts_before: bool
+    """It takes its settings at start only, so the change before the fleet restarts it."""
+    restarts_after: bool
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The mixed fleet of a change from one solved budget to another."""
+
+    pods_at_once: int
+    old_gone_seconds: int
+    """Until the last old pod is gone, at most, from the start of the rollout."""
+    datastores: dict[str, MixedDatastore]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every server takes both fleets at once."""
+        return all(datastore.fits for datastore in self.datastores.values())
