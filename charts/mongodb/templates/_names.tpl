@@ -1,0 +1,41 @@
+{{/* The release's name, with the chart's name unless it holds it already. */}}
+{{- define "mongodb.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes while a release lives: selectors are immutable. */}}
+{{- define "mongodb.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Labels of pods: without versions, so that a newer chart alone restarts nothing. */}}
+{{- define "mongodb.podLabels" -}}
+{{ include "mongodb.selectorLabels" . }}
+app.kubernetes.io/part-of: agent-datastores
+{{- with .Values.extraLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "mongodb.labels" -}}
+{{ include "mongodb.podLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The name that clients dial, and that a certificate must hold. */}}
+{{- define "mongodb.host" -}}
+{{- if eq .Values.engine "operator" -}}
+{{- printf "%s-rs0.%s.svc" (include "mongodb.fullname" .) .Release.Namespace -}}
+{{- else -}}
+{{- printf "%s.%s.svc" (include "mongodb.fullname" .) .Release.Namespace -}}
+{{- end -}}
+{{- end -}}
