@@ -10,6 +10,9 @@ was given and what would do.
 {{- if ne .Values.engine "external" -}}
 {{- include "mongodb.maxIncomingConnections" . -}}
 {{- end -}}
+{{- if .Values.rateLimiter.enabled -}}
+{{- include "mongodb.guards.rateLimiter" . -}}
+{{- end -}}
 {{- include (printf "mongodb.guards.%s" .Values.engine) (dict "root" . "Values" .Values "budget" $budget) -}}
 {{- end -}}
 
@@ -98,5 +101,14 @@ was given and what would do.
 {{- include "mongodb.consumer" (dict "root" .root "name" "exporter" "needs" 3 "who" "exporter.enabled is true: the exporter") -}}
 {{- else if .Values.exporter.podMonitor -}}
 {{- fail "exporter.podMonitor is true, but exporter.enabled is false: there is nothing to scrape" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An unknown setParameter stops mongod at its start. */}}
+{{- define "mongodb.guards.rateLimiter" -}}
+{{- $image := ternary .Values.operator.image (printf "%s:%s" .Values.image.repository .Values.image.tag) (eq .Values.engine "operator") -}}
+{{- $version := regexFind "[0-9]+[.][0-9]+[.][0-9]+" (last (splitList ":" $image)) -}}
+{{- if and $version (semverCompare "<8.2.0" $version) -}}
+{{- fail (printf "rateLimiter.enabled is true with %s: this rate limiter came with MongoDB 8.2; use such an image, or set rateLimiter.enabled: false" $image) -}}
 {{- end -}}
 {{- end -}}

@@ -18,3 +18,10 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end -}}
+
+{{/* The kernel's two hours would keep a dead network's connections in the budget. All three are safe sysctls. */}}
+{{- define "mongodb.sysctls" -}}
+- {name: net.ipv4.tcp_keepalive_time, value: {{ .Values.tcpKeepalive.idleSeconds | quote }}}
+- {name: net.ipv4.tcp_keepalive_intvl, value: {{ .Values.tcpKeepalive.intervalSeconds | quote }}}
+- {name: net.ipv4.tcp_keepalive_probes, value: {{ .Values.tcpKeepalive.probes | quote }}}
+{{- end -}}

@@ -15,21 +15,30 @@ port 6379
 protected-mode no
 aclfile /run/valkey/users.acl
 
+{{ include "redis.limits" . }}
+
+dir /data
+{{ include "redis.persistence" . }}
+{{- end -}}
+
+{{/* The budget's figures and what keeps dead clients from spending them. */}}
+{{- define "redis.limits" -}}
 maxclients {{ include "redis.maxclients" . }}
 timeout {{ .Values.server.idleTimeoutSeconds }}
 tcp-keepalive {{ .Values.server.keepaliveSeconds }}
 
 maxmemory {{ include "redis.maxMemoryMiB" . }}mb
 maxmemory-policy {{ .Values.server.maxMemoryPolicy }}
+{{- end -}}
 
-dir /data
-{{- if eq .Values.persistence.mode "none" }}
+{{- define "redis.persistence" -}}
+{{- if eq .Values.persistence.mode "none" -}}
 save ""
 appendonly no
-{{- else if eq .Values.persistence.mode "rdb" }}
+{{- else if eq .Values.persistence.mode "rdb" -}}
 save 900 1 300 10 60 10000
 appendonly no
-{{- else }}
+{{- else -}}
 save ""
 appendonly yes
 appendfsync everysec
