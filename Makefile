@@ -50,8 +50,8 @@ soak: setup servers ## Every fault, then short real jobs by the thousand, some k
 	exit $$status
 
 STACK ?= infra/Pulumi.local.yaml
-budget: setup ## Where every connection of a stack goes ([STACK=infra/Pulumi.production.yaml])
-	@$(RUN) -m infra.budget $(STACK)
+budget: setup ## Where every connection of a stack goes ([STACK=infra/Pulumi.production.yaml] [VALUES=DIR for helm])
+	@$(RUN) -m infra.budget $(STACK) $(if $(VALUES),--values "$(VALUES)")
 
 servers: setup
 	@$(RUN) -m infra.local.binaries

@@ -38,10 +38,12 @@ from infra.solution import (
     MixedDatastore,
     MongoDBServer,
     PlanFit,
+    Pod,
     RedisServer,
     RollingOption,
     Row,
     RowKind,
+    Scaling,
     Solution,
     Time,
     grouped,
@@ -92,6 +94,14 @@ GRACE_MARGIN_SECONDS = 30
 PROGRESS_MARGIN_SECONDS = 300
 # A ReplicaSet that was refused by the quota retries at intervals that double, up to 1000 s (client-go's default).
 QUOTA_RETRY_SECONDS = 1000
+# prometheus_client maps 64 KiB a file at least; a process has a file for each type and mode of its metrics (8, seen),
+# and room for each to grow once. The rest is for slot locks and what belongs to no slot.
+METRICS_KIB_PER_PROCESS = 1024
+SPARE_SHARED_KIB = 8192
+# autoscaling/v2: the longest periodSeconds of a policy, and the part (a tenth) by which a fleet may be too large or
+# too small before the autoscaler acts. Kubernetes 1.35 lets one set the latter; before, it is the cluster's.
+HPA_LONGEST_PERIOD_SECONDS = 1800
+HPA_TOLERANCE = 10
 # Pulumi has to outlast the deadline to report what Kubernetes says of it.
 PULUMI_MARGIN_SECONDS = 300
 
@@ -115,6 +125,8 @@ def solve(config: StackConfig) -> Solution:
         fits=all(datastore.fits for datastore in datastores.values()),
         fleet=fleet,
         time=time,
+        scaling=_scaling(config.fleet, fleet, time),
+        pod=_pod(config.fleet, fleet),
         datastores=datastores,
         rolling_options=_rolling_options(config),
         warnings=tuple(_warnings(config, time, fleet)),
@@ -216,6 +228,42 @@ def _time(config: FleetConfig, fleet: Fleet) -> Time:
         rollout_seconds=rollout,
         progress_deadline_seconds=deadline,
         pulumi_timeout_seconds=deadline + PULUMI_MARGIN_SECONDS,
+    )
+
+
+def _scaling(config: FleetConfig, fleet: Fleet, time: Time) -> Scaling:
+    rolling = config.rolling
+    # Taking workers away makes nothing worse by itself; it is their successors that find them still draining. So
+    # within one grace period no more may go than the spare pays for beside rollouts.
+    paid = fleet.spare if isinstance(rolling, FastRolling) else rolling.failure_spare
+    period = min(time.termination_grace_period_seconds, HPA_LONGEST_PERIOD_SECONDS)
+    return Scaling(
+        min_replicas=min(config.scaling.min_replicas, fleet.max_replicas),
+        buffer_jobs=config.scaling.buffer_jobs or max(fleet.slots, _overlooked(fleet) + 1),
+        scale_down_pods=paid // _ceil(time.termination_grace_period_seconds, period),
+        scale_down_period_seconds=period,
+        max_unavailable=max(1, fleet.surge if isinstance(rolling, FastRolling) else rolling.failure_spare),
+    )
+
+
+def _overlooked(fleet: Fleet) -> int:
+    """Jobs by which the fleet may be too small before an autoscaler does anything."""
+    return fleet.max_replicas * fleet.slots // HPA_TOLERANCE
+
+
+def _pod(config: FleetConfig, fleet: Fleet) -> Pod:
+    sizes = config.pod
+    shared_kib = METRICS_KIB_PER_PROCESS * (fleet.slots + 1) + SPARE_SHARED_KIB
+    shared_mib = _ceil(shared_kib, 1024)
+    return Pod(
+        memory_mib=sizes.base_memory_mib
+        + fleet.slots * sizes.job_memory_mib
+        + fleet.idle_processes * sizes.idle_process_memory_mib
+        + shared_mib,
+        cpu_millicores=sizes.base_cpu_millicores + fleet.slots * sizes.job_cpu_millicores,
+        shared_memory_mib=shared_mib,
+        # Twice the planned time: a slow node is not a dead worker.
+        startup_probe_failures=2 * config.worker_start_seconds,
     )
 
 
@@ -495,6 +543,18 @@ def _warnings(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
                 f"{config.fleet.platform}, {cap.event}: waits {grouped(cap.seconds)} s for a pod, "
                 f"the grace period is {grouped(grace)} s: {cap.consequence} ({remedy}). Source: {cap.source}"
             )
+    scaling = _scaling(config.fleet, fleet, time)
+    if scaling.scale_down_pods == 0:
+        needed = _ceil(grace, scaling.scale_down_period_seconds)
+        yield (
+            f"nothing pays for scaling down: an autoscaler will only add workers (fleet.rolling.failure_spare {needed} "
+            f"would pay for one each {grouped(scaling.scale_down_period_seconds)} s)"
+        )
+    if scaling.buffer_jobs <= (overlooked := _overlooked(fleet)):
+        yield (
+            f"fleet.scaling.buffer_jobs {scaling.buffer_jobs}: before Kubernetes 1.35 an autoscaler overlooks "
+            f"up to {grouped(overlooked)} jobs, a tenth of all, and no slot may be free then; {overlooked + 1} would do"
+        )
     if fleet.surge > fleet.max_replicas:
         yield (
             f"fleet.rolling.surge {fleet.surge} is more than the fleet has "

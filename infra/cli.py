@@ -1,4 +1,5 @@
-"""`python -m infra.budget FILE [--json]`: solves a stack file; with `--from OLD` also the way there from another one.
+"""`python -m infra.budget FILE [--json]`: solves a stack file; with `--from OLD` also the way there from another one;
+with `--values DIR` also writes the charts' values.
 
 Exit status: 0 it fits, 1 it does not, 2 the input cannot be used.
 """
@@ -18,9 +19,11 @@ from rich.console import Console
 from infra.budget import solve
 from infra.config import ConfigError, StackConfig, load_config
 from infra.report import print_report
+from infra.solution import Solution
 from infra.suggestions import suggest
 from infra.transition import plan_transition
 from infra.transition_report import print_transition
+from infra.values import write_values
 
 FITS, DOES_NOT_FIT, BAD_INPUT = 0, 1, 2
 
@@ -42,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, a closed pager) has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if options.values and not _written(solve(config), options.values):
+        return BAD_INPUT
     return FITS if fits else DOES_NOT_FIT
 
 
@@ -75,6 +80,20 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _written(solution: Solution, directory: Path) -> bool:
+    """Writes the charts' values, none for a budget that does not fit; False when the directory cannot be used."""
+    if not solution.fits:
+        print(f"{directory}: no values written, since the budget does not fit", file=sys.stderr)
+        return True
+    try:
+        files = write_values(solution, directory)
+    except OSError as error:
+        print(f"{directory}: cannot be written: {error.strerror}; accepted: a directory", file=sys.stderr)
+        return False
+    print(f"written: {', '.join(map(str, files))}", file=sys.stderr)
+    return True
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m infra.budget",
@@ -92,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the stack file that runs now: both fleets at once, and the steps from there",
     )
     parser.add_argument("--json", action="store_true", help="the solution for programs")
+    parser.add_argument(
+        "--values",
+        type=Path,
+        metavar="DIR",
+        help="if it fits, write the values of each chart to DIR/<chart>.yaml",
+    )
     return parser
 
 

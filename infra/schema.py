@@ -90,6 +90,48 @@ class StrictRolling(Section):
 Rolling = Annotated[FastRolling | StrictRolling, Field(discriminator="mode")]
 
 
+class ScalingConfig(Section):
+    """How the number of workers follows the number of calls, between min_replicas and what the promise needs."""
+
+    min_replicas: int = Field(
+        default=2,
+        ge=1,
+        le=100_000,
+        description="Workers at the quietest time; at most what the promise needs.",
+    )
+    buffer_jobs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Free slots to keep ahead of the calls. Default: those of one worker, and more than a tenth of "
+        "all, since an autoscaler lets a tenth pass.",
+    )
+
+
+class PodConfig(Section):
+    """What the processes of a worker need.
+
+    Seen with the text agent of this project (livekit-agents 1.8.9, x86-64, MiB): the main process 138, the fork server
+    374, shared with what it forks; of its own a warm process has 36, a job 46. A voice pipeline that loads models in
+    its jobs needs more: measure yours.
+    """
+
+    base_memory_mib: int = Field(
+        default=560, ge=64, le=1_048_576, description="The main process and the one it forks jobs from."
+    )
+    job_memory_mib: int = Field(default=128, ge=16, le=1_048_576, description="The process of a running job.")
+    idle_process_memory_mib: int = Field(
+        default=64, ge=16, le=1_048_576, description="A warm process that waits for a job."
+    )
+    base_cpu_millicores: int = Field(default=100, ge=10, le=1_000_000, description="The main process.")
+    job_cpu_millicores: int = Field(
+        default=160,
+        ge=1,
+        le=1_000_000,
+        description="A running job. LiveKit plans 4 cores for up to 25 voice jobs (docs, self-hosted agents).",
+    )
+
+
 class FleetConfig(Section):
     """The promise to callers, and the times that follow a call."""
 
@@ -133,6 +175,10 @@ class FleetConfig(Section):
     platform: Annotated[str, AfterValidator(_known_platform)] | None = Field(
         default=None, description="Where it runs; only warns of platforms that cut a grace period short."
     )
+    scaling: ScalingConfig = Field(
+        default_factory=ScalingConfig, description="How the number of workers follows the calls."
+    )
+    pod: PodConfig = Field(default_factory=PodConfig, description="Memory and CPU of a worker's processes.")
 
 
 class Consumer(Section):

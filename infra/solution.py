@@ -58,6 +58,32 @@ class Time:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """Bounds of whoever sets the number of workers. They want ceil((jobs running on workers that do not drain +
+    buffer_jobs) / slots)."""
+
+    min_replicas: int
+    buffer_jobs: int
+    scale_down_pods: int
+    """Pods an autoscaler may take away within scale_down_period_seconds; 0: none."""
+    scale_down_period_seconds: int
+    max_unavailable: int
+    """Workers that evictions may take at once (PodDisruptionBudget)."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What one worker pod needs; its memory is request and limit at once."""
+
+    memory_mib: int
+    cpu_millicores: int
+    shared_memory_mib: int
+    """Of its memory: slot locks and gauge files, in a volume of that size."""
+    startup_probe_failures: int
+    """Of one a second."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of the waterfall: who holds how many connections to a node, and why that many."""
 
@@ -163,6 +189,8 @@ class Solution:
     fits: bool
     fleet: Fleet
     time: Time
+    scaling: Scaling
+    pod: Pod
     datastores: dict[str, Datastore]
     """`mongodb`, `redis`, `redis_sentinel` when there are Sentinels, and every further one that is configured."""
     rolling_options: tuple[RollingOption, ...]

@@ -1,0 +1,96 @@
+"""The solved budget as values of each chart: what `make budget VALUES=DIR` writes, the Pulumi program installs and
+tests render, all by `helm_values`.
+
+    {"agent-worker": {"budget": {...}}, "mongodb": {"budget": {...}}, "redis": {"budget": {...}}, ...}
+
+A `budget:` block has `digest` (of the inputs), `fits`, `warnings`, those sections of `infra/solution.py` that the
+chart needs, under the names they have there, and `seal`, a digest of all that. Charts compare and place these figures;
+a block that was edited by hand no longer matches its seal and is refused. Everything else (images, Secrets, addresses)
+is the user's, in values files of his own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from infra.environment import worker_environment
+from infra.solution import Solution
+
+Values = dict[str, Any]
+
+
+def helm_values(solution: Solution) -> dict[str, Values]:
+    """The values of every chart that the budget sizes, by the chart's name (a folder of `charts/`)."""
+    parts = asdict(solution)
+    fleet, time, scaling, pod, datastores = (
+        parts[name] for name in ("fleet", "time", "scaling", "pod", "datastores")
+    )
+    return {
+        chart: {"budget": _sealed(solution, sections)}
+        for chart, sections in {
+            "agent-worker": {
+                "fleet": fleet,
+                "time": time,
+                "scaling": scaling,
+                "pod": pod,
+                "datastores": datastores,
+                "environment": worker_environment(solution),
+            },
+            "mongodb": {"datastores": datastores},
+            "redis": {"datastores": datastores},
+            "monitoring": {"fleet": fleet, "time": time, "datastores": datastores},
+        }.items()
+    }
+
+
+def write_values(solution: Solution, directory: Path) -> list[Path]:
+    """Write `DIR/<chart>.yaml` for every chart; files that are there are replaced, each in one step.
+
+    Raises:
+        OSError: the directory cannot be made or written to.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    yaml = YAML()
+    yaml.width = 120
+    written = []
+    for chart, values in helm_values(solution).items():
+        path = directory / f"{chart}.yaml"
+        unfinished = path.with_suffix(".yaml.new")
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(
+                f"# Written by `make budget`: the budget solved for charts/{chart}. Not for editing.\n"
+            )
+            yaml.dump(values, file)
+        written.append(unfinished.rename(path))
+    return written
+
+
+def seal(block: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits over a budget block, as a chart's `omit .Values.budget "seal" | toRawJson | sha256sum`."""
+    text = json.dumps(block, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sealed(solution: Solution, sections: Mapping[str, Any]) -> Values:
+    block: Values = _plain(
+        {"digest": solution.digest, "fits": solution.fits, "warnings": solution.warnings, **sections}
+    )
+    return block | {"seal": seal(block)}
+
+
+def _plain(value: Any) -> Any:
+    """As YAML and Go have it: lists instead of tuples, and 1 instead of 1.0."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

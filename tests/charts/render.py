@@ -1,0 +1,102 @@
+"""`render_chart(chart, values, show_only)`: a chart as the objects that helm would send to a cluster."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from infra.budget import solve
+from infra.config import load_config, parse_config
+from infra.local.binaries import binary
+from infra.solution import Solution
+from infra.values import helm_values
+
+ROOT = Path(__file__).parents[2]
+CHARTS = ROOT / "charts"
+STACKS = ROOT / "infra"
+RELEASE, NAMESPACE = "test", "agents"
+KUBE_VERSION = "1.34.4"
+
+Object = dict[str, Any]
+
+
+class Refused(Exception):
+    """helm did not render; the message is what it said."""
+
+
+def render_chart(
+    chart: str,
+    values: Mapping[str, Any] | None = None,
+    show_only: Sequence[str] = (),
+    *,
+    stack: str | Mapping[str, Any] = "production",
+    kube_version: str = KUBE_VERSION,
+) -> list[Object]:
+    """Render a chart of this project with the values that `make budget` writes for `stack`, and `values` over them.
+
+    Args:
+        values: like a further `-f` file: mappings are merged, everything else is replaced, None removes a key.
+        show_only: templates to keep, such as `templates/deployment.yaml`.
+        stack: `local` or `production` (the examples in infra/), or a stack config by section.
+
+    Raises:
+        Refused: a guard or the schema said no.
+    """
+    text = template(chart, values, show_only, stack=stack, kube_version=kube_version)
+    return [document for document in YAML(typ="safe", pure=True).load_all(text) if document is not None]
+
+
+def render_one(chart: str, kind: str, values: Mapping[str, Any] | None = None, **options: Any) -> Object:
+    """The chart's only object of a kind."""
+    (found,) = (item for item in render_chart(chart, values, **options) if item["kind"] == kind)
+    return found
+
+
+def template(
+    chart: str,
+    values: Mapping[str, Any] | None = None,
+    show_only: Sequence[str] = (),
+    *,
+    stack: str | Mapping[str, Any] = "production",
+    kube_version: str = KUBE_VERSION,
+) -> str:
+    """What `helm template` prints. Raises Refused."""
+    layers = [solved_values(chart, stack), dict(values or {})]
+    with tempfile.TemporaryDirectory() as directory:
+        command = [str(binary("helm")), "template", RELEASE, str(CHARTS / chart)]
+        command += ["--namespace", NAMESPACE, "--kube-version", kube_version]
+        for index, layer in enumerate(layers):
+            file = Path(directory, f"{index}.json")
+            file.write_text(json.dumps(layer))
+            command += ["-f", str(file)]
+        for name in show_only:
+            command += ["--show-only", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
+def solved_values(chart: str, stack: str | Mapping[str, Any] = "production") -> dict[str, Any]:
+    """The chart's part of what `make budget VALUES=DIR` writes; empty for a chart that the budget does not size."""
+    return deepcopy(helm_values(solved(stack)).get(chart, {}))
+
+
+def solved(stack: str | Mapping[str, Any] = "production") -> Solution:
+    """The budget of an example in infra/, or of a stack config by section."""
+    if isinstance(stack, str):
+        return _solved_example(stack)
+    return solve(parse_config(stack, "test"))
+
+
+@functools.cache
+def _solved_example(name: str) -> Solution:
+    return solve(load_config(STACKS / f"Pulumi.{name}.yaml"))
