@@ -4,9 +4,14 @@ polling monitor). The password goes by a file that only this container sees: not
 mongodb://{{ .user }}@{{ include "mongodb.host" .root }}:27017/?authSource=admin&directConnection=true&maxPoolSize=2&serverMonitoringMode=poll{{ if .root.Values.tls.enabled }}&tls=true&tlsCAFile=/etc/mongodb/tls/ca.crt{{ end }}
 {{- end -}}
 
+{{/* In single quotes YAML takes everything as it is but a single quote, which is written twice. */}}
+{{- define "mongodb.toolsPassword" -}}
+printf "password: '%s'\n" "$(sed "s/'/''/g" /etc/mongodb/passwords/password)" > /tmp/tools.yaml
+{{- end -}}
+
 {{- define "mongodb.backupScript" -}}
 umask 077
-jq --raw-input --slurp --raw-output '"password: " + (sub("\\s+$"; "") | @json)' /etc/mongodb/passwords/password > /tmp/tools.yaml
+{{ include "mongodb.toolsPassword" . }}
 archive=$(date -u +%Y-%m-%dT%H-%M-%SZ).archive.gz
 # Under another name until it is whole: a dump that was cut off is never restored, nor counted as kept.
 rm -f /backup/*.partial
@@ -19,7 +24,7 @@ echo "kept:" && ls -1sh /backup
 
 {{- define "mongodb.restoreScript" -}}
 umask 077
-jq --raw-input --slurp --raw-output '"password: " + (sub("\\s+$"; "") | @json)' /etc/mongodb/passwords/password > /tmp/tools.yaml
+{{ include "mongodb.toolsPassword" . }}
 # The users stay as they are: they belong to this server's Secret.
 exec mongorestore --config=/tmp/tools.yaml --uri='{{ include "mongodb.toolsUri" (dict "root" . "user" "operator") }}' \
     --numParallelCollections=1 --numInsertionWorkersPerCollection=1 --drop --nsExclude='admin.*' \
