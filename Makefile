@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up soak budget uv servers
+.PHONY: help setup check test demo up soak bench budget uv servers
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -49,9 +49,13 @@ soak: setup servers ## Every fault, then short real jobs by the thousand, some k
 		$(if $(JOBS),--jobs $(JOBS)) $(if $(KILL),--kill $(KILL)) $(if $(MINUTES),--minutes $(MINUTES)) || status=1; \
 	exit $$status
 
+bench: setup ## 10 000 random fleets against the solver (ARGS="--runs 100" runs fewer)
+	@$(RUN) -m tests.model --docs $(ARGS)
+
 STACK ?= infra/Pulumi.local.yaml
-budget: setup ## Where every connection of a stack goes ([STACK=infra/Pulumi.production.yaml] [VALUES=DIR for helm])
-	@$(RUN) -m infra.budget $(STACK) $(if $(VALUES),--values "$(VALUES)")
+budget: setup ## Where every connection goes ([STACK=file] [JOBS=n] [PLAN=name] [WHATIF="key=value ..."] [FROM=file] [VALUES=dir])
+	@$(RUN) -m infra.budget $(STACK) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan $(PLAN)) $(foreach change,$(WHATIF),--what-if '$(change)') \
+		$(if $(FROM),--from $(FROM)) $(if $(PICTURES),--pictures $(PICTURES)) $(if $(VALUES),--values "$(VALUES)") $(ARGS)
 
 servers: setup
 	@$(RUN) -m infra.local.binaries

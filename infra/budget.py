@@ -568,9 +568,9 @@ def _warnings(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
 def mix(old: Solution, new: Solution) -> Mixed:
     """What may connect while a rollout replaces the old fleet by the new one.
 
-    The new pod quota is in force before the first new pod is made, so the pods are never more than the larger of
-    both quotas, the old ones never more than theirs, and above the new quota no new one starts: the old peak alone,
-    or the new quota filled with the dearer pods first.
+    Helm changes the pod quota before the fleet. Above the new quota no pod starts, old or new: the old peak alone, or
+    the new quota filled with the dearer pods. Those may be old ones, even more than the old quota let in: what a larger
+    quota lets in first is an old rollout that the old one held up (tests/model, test_change.py).
     """
     return Mixed(
         pods_at_once=max(old.fleet.workers_at_peak, new.fleet.workers_at_peak),
@@ -626,15 +626,12 @@ def _server_for(server: MongoDBServer | RedisServer, connections: int) -> MongoD
 def _mixed_rows(before: Datastore, after: Datastore, old: Fleet, new: Fleet) -> list[Row]:
     cost_old, cost_new = before.connections_per_worker, after.connections_per_worker
     peak_old, peak_new = old.workers_at_peak, new.workers_at_peak
-    both, more = min(peak_old, peak_new), max(peak_new - peak_old, 0)
     alone = peak_old * cost_old
-    together = both * max(cost_old, cost_new) + more * cost_new
+    together = peak_new * max(cost_old, cost_new)
     if alone >= together:
         formula = f"{_count(peak_old, 'old worker')} × {cost_old}, before the new ones"
     else:
-        formula = f"{both} of either × {max(cost_old, cost_new)}" + (
-            f" + {more} new × {cost_new}" if more else ""
-        )
+        formula = f"{_count(peak_new, 'worker')} of either × {max(cost_old, cost_new)}"
     rows = [Row("both fleets", "workers", max(peak_old, peak_new), formula, max(alone, together), 0)]
     others: dict[tuple[str, RowKind], Row] = {}
     for row in (*before.rows, *after.rows):

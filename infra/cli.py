@@ -1,5 +1,6 @@
-"""`python -m infra.budget FILE [--json]`: solves a stack file; with `--from OLD` also the way there from another one;
-with `--values DIR` also writes the charts' values.
+"""`python -m infra.budget FILE`: solves a stack file; `--jobs`, `--plan` and `--what-if` ask what if.
+
+`--from OLD` solves the way there from another stack, too; `--values DIR` writes the charts' values.
 
 Exit status: 0 it fits, 1 it does not, 2 the input cannot be used.
 """
@@ -17,10 +18,12 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.budget import solve
-from infra.config import ConfigError, StackConfig, load_config
+from infra.comparison import print_what_if
+from infra.config import ConfigError, Problem, StackConfig, apply_overrides, load_config
+from infra.explore import asked, curves, most_jobs
 from infra.report import print_report
 from infra.solution import Solution
-from infra.suggestions import suggest
+from infra.suggestions import Changes, suggest
 from infra.transition import plan_transition
 from infra.transition_report import print_transition
 from infra.values import write_values
@@ -34,30 +37,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _never_fail_on_a_character()
     try:
         config = load_config(options.file)
+        overrides = asked(options.jobs, options.plan, options.what_if)
+        wanted = apply_overrides(config, overrides, "what if") if overrides else config
         old = load_config(options.old) if options.old else None
+        if options.pictures:
+            _draw(wanted, options.pictures)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    fits, show = _change(options, old, config) if old else _budget(options, config)
+    if old:
+        fits, show = _change(options, old, wanted)
+    else:
+        fits, show = _budget(options, config, overrides, wanted)
     try:
         show()
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, a closed pager) has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if options.values and not _written(solve(config), options.values):
+    if options.values and not _written(solve(wanted), options.values):
         return BAD_INPUT
     return FITS if fits else DOES_NOT_FIT
 
 
-def _budget(options: argparse.Namespace, config: StackConfig) -> tuple[bool, Callable[[], None]]:
-    solution, suggestions = solve(config), suggest(config)
+def _budget(
+    options: argparse.Namespace, config: StackConfig, overrides: Changes, wanted: StackConfig
+) -> tuple[bool, Callable[[], None]]:
+    solution, suggestions, most = solve(wanted), suggest(wanted), most_jobs(wanted)
 
     def show() -> None:
         if options.json:
-            _print_json(solution.as_dict() | {"suggestions": [asdict(one) for one in suggestions]})
-        else:
-            print_report(Console(highlight=False), str(options.file), solution, suggestions)
+            found = {"most_jobs": most, "suggestions": [asdict(one) for one in suggestions]}
+            _print_json(solution.as_dict() | found)
+            return
+        console = Console(highlight=False)
+        if overrides:
+            print_what_if(console, overrides, (solve(config), most_jobs(config)), (solution, most))
+        print_report(console, str(options.file), solution, suggestions, most)
 
     return solution.fits, show
 
@@ -94,6 +110,22 @@ def _written(solution: Solution, directory: Path) -> bool:
     return True
 
 
+def _draw(config: StackConfig, directory: Path) -> None:
+    try:
+        from infra.pictures import draw_jobs_by_plan, draw_waterfall  # noqa: PLC0415  # matplotlib is no part of `infra`
+    except ModuleNotFoundError as error:
+        text = f"{error.name} is not installed; accepted: an environment with the dependency group local"
+        raise ConfigError([Problem("--pictures", "", text)]) from None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([Problem("--pictures", "", f"{directory}: {error.strerror}")]) from None
+    draw_waterfall(solve(config), directory / "waterfall.png")
+    family, by_plan = curves(config)
+    fleet = config.fleet
+    draw_jobs_by_plan(family.title, by_plan, fleet.jobs, fleet.slots, directory / "jobs-by-plan.png")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m infra.budget",
@@ -103,6 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a stack file, such as infra/Pulumi.local.yaml"
     )
+    parser.add_argument("--jobs", type=int, metavar="N", help="what if it were so many calls at once")
+    parser.add_argument("--plan", action="append", default=[], metavar="NAME", help="what if on this plan")
+    parser.add_argument(
+        "--what-if",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what if a key were so, such as mongodb.pool=3 (may be given again)",
+    )
     parser.add_argument(
         "--from",
         dest="old",
@@ -110,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OLD",
         help="the stack file that runs now: both fleets at once, and the steps from there",
     )
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw waterfall and calls by plan there")
     parser.add_argument("--json", action="store_true", help="the solution for programs")
     parser.add_argument(
         "--values",

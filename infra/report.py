@@ -26,9 +26,9 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def print_report(
-    console: Console, source: str, solution: Solution, suggestions: Iterable[Suggestion]
+    console: Console, source: str, solution: Solution, suggestions: Iterable[Suggestion], most: int | None
 ) -> None:
-    """Prints the whole report; readable without colour and at 60 columns."""
+    """Prints the whole report; readable without colour and at 60 columns. `most` calls would fit; None: any."""
     _print_fleet(console, source, solution)
     for datastore in solution.datastores.values():
         _print_datastore(console, datastore)
@@ -38,10 +38,11 @@ def print_report(
         console.print(f"[yellow]warning[/] {escape(warning)}")
     if solution.warnings:
         console.print()
-    _print_verdict(console, solution, list(suggestions))
+    _print_verdict(console, solution, list(suggestions), most)
 
 
-def _heading(console: Console, text: str) -> None:
+def heading(console: Console, text: str) -> None:
+    """A section's first line."""
     console.print(Text(text, style="bold"))
 
 
@@ -51,10 +52,10 @@ def _plain_table() -> Table:
 
 def _print_fleet(console: Console, source: str, solution: Solution) -> None:
     fleet = solution.fleet
-    _heading(console, f"{grouped(fleet.jobs)} calls at once")
+    heading(console, f"{grouped(fleet.jobs)} calls at once")
     console.print(Text(f"  {source}, budget {solution.digest}", style="dim"))
     spare = {
-        "fast": "a whole fleet may be draining for each rollout in a grace period",
+        "fast": "a whole fleet may be draining for each rollout that is not over",
         "strict": "surge and failure spare, held by the pod quota",
     }[fleet.mode]
     table = _plain_table()
@@ -77,7 +78,7 @@ def _print_datastore(console: Console, datastore: Datastore) -> None:
         "derived": "a server of our own, its limit is the sum",
     }[datastore.limit_source]
     nodes = f", each of {datastore.nodes} nodes must fit all" if datastore.nodes > 1 else ""
-    _heading(console, f"{datastore.title}: {where}{nodes}")
+    heading(console, f"{datastore.title}: {where}{nodes}")
     console.print(f"  a job holds {datastore.per_job} = {escape(datastore.per_job_reason)}", highlight=False)
     console.print(Padding(_waterfall(datastore, console.width), (0, 0, 0, 2), expand=False))
     console.print(Padding(_facts(datastore), (0, 0, 1, 2), expand=False))
@@ -161,14 +162,15 @@ def _over(datastore: Datastore) -> str:
     return grouped(datastore.total - datastore.limit)
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """Seconds as a person says them."""
     if seconds < 120:
         return f"{seconds} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _print_rolling(console: Console, solution: Solution) -> None:
-    _heading(console, "Two ways to roll")
+    heading(console, "Two ways to roll")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("workers at peak", justify="right")
@@ -182,7 +184,7 @@ def _print_rolling(console: Console, solution: Solution) -> None:
             f"{option.mode}, surge {option.surge}",
             grouped(option.workers_at_peak),
             *(grouped(total) for total in option.connections.values()),
-            _duration(option.rollout_seconds),
+            duration(option.rollout_seconds),
             ", ".join(part for part in ("chosen" if option.chosen else "", fits) if part),
         )
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
@@ -202,7 +204,7 @@ def _print_times(console: Console, solution: Solution) -> None:
         f"start {time.job_start_seconds} + open {time.open_timeout_seconds} + call {time.max_call_seconds} + "
         f"goodbye {time.goodbye_seconds} + end {time.job_end_seconds}"
     )
-    _heading(console, "Times")
+    heading(console, "Times")
     table = _plain_table()
     table.add_column(no_wrap=True, style="dim")
     table.add_column(justify="right", no_wrap=True)
@@ -225,9 +227,12 @@ def _print_times(console: Console, solution: Solution) -> None:
     console.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
-def _print_verdict(console: Console, solution: Solution, suggestions: list[Suggestion]) -> None:
+def _print_verdict(
+    console: Console, solution: Solution, suggestions: list[Suggestion], most: int | None
+) -> None:
     if solution.fits:
-        console.print(Text("It fits.", style="bold green"))
+        up_to = "" if most is None else f" Up to {grouped(most)} calls at once would."
+        console.print(Text("It fits.", style="bold green") + Text(up_to))
         return
     over = [
         f"{datastore.title} by {_over(datastore)}"

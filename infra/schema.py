@@ -23,6 +23,9 @@ from pydantic_core import PydanticCustomError
 from infra.plans import PLANS, Kind, plan_names
 from infra.platforms import PLATFORMS
 
+MOST_JOBS = 1_000_000
+"""The largest promise of one stack."""
+
 CONSUMER_NAME = "a name of lower-case letters, digits, - and _, beginning with a letter, at most 40 long"
 DATASTORE_NAME = (
     "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
@@ -70,7 +73,8 @@ class FastRolling(Section):
         default=1,
         ge=1,
         le=100,
-        description="Rollouts begun within one grace period; each leaves a whole fleet draining.",
+        description="Rollouts begun within the time that one takes (rollout_seconds, the grace period included); "
+        "each leaves a whole fleet draining.",
     )
 
 
@@ -135,7 +139,7 @@ class PodConfig(Section):
 class FleetConfig(Section):
     """The promise to callers, and the times that follow a call."""
 
-    jobs: int = Field(ge=1, le=1_000_000, description="The promise: calls at once.")
+    jobs: int = Field(ge=1, le=MOST_JOBS, description="The promise: calls at once.")
     slots: int = Field(ge=1, le=1000, description="Jobs that one worker runs at once, at most.")
     idle_processes: int = Field(
         default=4,

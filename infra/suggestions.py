@@ -94,7 +94,7 @@ def _with_pools(config: StackConfig, base: Changes) -> Iterator[Changes]:
 
 def _largest_pool(config: StackConfig, name: str, pool: int, base: Changes) -> int | None:
     key = f"{_section(config, name)}.pool"
-    return _largest(1, pool, lambda value: _one_fits(config, name, base | {key: value}))
+    return largest(1, pool, lambda value: _one_fits(config, name, base | {key: value}))
 
 
 def _section(config: StackConfig, name: str) -> str:
@@ -113,10 +113,10 @@ def _rolling(config: StackConfig, base: Changes) -> Iterator[Changes]:
     if isinstance(rolling, FastRolling):
         key = "fleet.rolling.rollouts_per_grace_period"
         most = rolling.rollouts_per_grace_period
-        fewer = _largest(1, most, lambda value: _fits(config, base | _fast(config, value)))
+        fewer = largest(1, most, lambda value: _fits(config, base | _fast(config, value)))
         if fewer is not None and fewer < most:
             yield {key: fewer} if "rolling" in config.fleet.model_fields_set else _fast(config, fewer)
-    surge = _largest(1, rolling.surge, lambda value: _fits(config, base | _strict(config, value)))
+    surge = largest(1, rolling.surge, lambda value: _fits(config, base | _strict(config, value)))
     if surge is not None:
         yield _strict(config, surge)
 
@@ -165,7 +165,7 @@ def _larger_limit(config: StackConfig, datastore: Datastore) -> Changes | None:
 
 
 def _fewer_jobs(config: StackConfig) -> Iterator[Suggestion]:
-    jobs = _largest(1, config.fleet.jobs, lambda value: _fits(config, {"fleet.jobs": value}))
+    jobs = largest(1, config.fleet.jobs, lambda value: _fits(config, {"fleet.jobs": value}))
     if jobs is not None:
         changes: Changes = {"fleet.jobs": jobs}
         yield Suggestion(changes, f"fleet.jobs: {jobs} (the most calls at once that fit as it is)")
@@ -184,7 +184,7 @@ def _cells(config: StackConfig) -> Iterator[Suggestion]:
         )
 
 
-def _largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
+def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
     """The largest value that fits, given that smaller ones do as well; None when not even the lowest does."""
     if low > high or not fits(low):
         return None

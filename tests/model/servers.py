@@ -1,0 +1,104 @@
+"""Datastores as the model sees them: nodes that count their open connections one by one, and clients that open them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+class Connection:
+    """One socket, as a node's server counts it."""
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: Node) -> None:
+        self._node: Node | None = node
+
+    @property
+    def open(self) -> bool:
+        return self._node is not None
+
+    def close(self) -> None:
+        if self._node is not None:
+            self._node.connections.discard(self)
+            self._node = None
+
+
+class Node:
+    """One node of a datastore. It refuses nobody: what a limit would have refused is to be seen."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self.peak = 0
+        self.accepted = 0
+
+    def accept(self) -> Connection:
+        connection = Connection(self)
+        self.accepted += 1
+        self.connections.add(connection)
+        self.peak = max(self.peak, len(self.connections))
+        return connection
+
+    def restart(self) -> None:
+        """Every client's connection is cut."""
+        for connection in list(self.connections):
+            connection.close()
+
+
+class Store:
+    """One datastore: its nodes, of which one takes the operations."""
+
+    def __init__(self, name: str, nodes: int) -> None:
+        self.name = name
+        self.nodes = [Node() for _ in range(nodes)]
+        self.primary = 0
+
+    def fail_over(self, *, restart: bool) -> None:
+        """The next node becomes primary; the old one stays up with its clients' idle connections, or restarts."""
+        old = self.nodes[self.primary]
+        self.primary = (self.primary + 1) % len(self.nodes)
+        if restart:
+            old.restart()
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one client may hold on one node."""
+
+    pool: int
+    """The bound of its pool, of each node."""
+    beside: int = 0
+    """Sockets that the driver keeps to every node beside the pool, from its first operation on."""
+    pinned: int = 0
+    """Connections of the pool that are taken for good: subscriptions, blocking commands."""
+
+
+class Client:
+    """A driver's client in one process."""
+
+    def __init__(self, store: Store, share: Share) -> None:
+        self._store, self._share = store, share
+        self._beside: dict[Node, list[Connection]] = {node: [] for node in store.nodes}
+        self._pools: dict[Node, list[Connection]] = {node: [] for node in store.nodes}
+
+    def use(self, width: int) -> None:
+        """Run `width` operations at once, above what is pinned; a bounded pool makes the rest wait."""
+        share, primary = self._share, self._store.nodes[self._store.primary]
+        for node, connections in self._beside.items():
+            _fill(connections, node, share.beside)
+        _fill(self._pools[primary], primary, min(share.pinned + width, share.pool))
+
+    def close(self) -> None:
+        for connection in self._held():
+            connection.close()
+
+    def _held(self) -> Iterator[Connection]:
+        for connections in (*self._beside.values(), *self._pools.values()):
+            yield from connections
+
+
+def _fill(connections: list[Connection], node: Node, wanted: int) -> None:
+    """Replace what was cut, and open one after the other up to `wanted`; what is open stays open, idle."""
+    connections[:] = [connection for connection in connections if connection.open]
+    while len(connections) < wanted:
+        connections.append(node.accept())
