@@ -1,0 +1,53 @@
+{{/* The release's name, with the chart's name unless it holds it already. Room is left for what is put behind it. */}}
+{{- define "agent-worker.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 44 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 44 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Workers and the index Job alike: what policies select. */}}
+{{- define "agent-worker.podLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Workers alone. What never changes while a release lives: selectors are immutable. */}}
+{{- define "agent-worker.selectorLabels" -}}
+{{ include "agent-worker.podLabels" . }}
+app.kubernetes.io/component: worker
+{{- end -}}
+
+{{/* Labels of what is not a pod: versions here, so that a newer chart alone restarts nothing. */}}
+{{- define "agent-worker.labels" -}}
+{{ include "agent-worker.podLabels" . }}
+app.kubernetes.io/part-of: agent-datastores
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.extraLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "agent-worker.metadata" -}}
+{{- include "agent-worker.checkBudget" . -}}
+name: {{ include "agent-worker.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "agent-worker.labels" . | nindent 2 }}
+annotations:
+  agent-datastores/budget: {{ .Values.budget.digest | quote }}
+{{- end -}}
+
+{{- define "agent-worker.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "agent-worker.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{/* Cluster-wide, so the namespace belongs to it. */}}
+{{- define "agent-worker.priorityClassName" -}}
+{{- .Values.priorityClass.name | default (printf "%s-%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- end -}}
