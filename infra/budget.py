@@ -137,7 +137,7 @@ def digest(config: StackConfig) -> str:
     """16 hexadecimal digits over the inputs: the config, defaults included, and the plans' numbers."""
     plans = [PLANS[name] for name in (config.mongodb.plan, config.redis.plan) if name]
     inputs = {
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"deployment"}),
         "plans": {plan.name: [plan.limit, plan.family.reserved] for plan in plans},
     }
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
@@ -159,7 +159,8 @@ def _ceil(dividend: int, divisor: int) -> int:
 
 
 def _fleet(config: FleetConfig) -> Fleet:
-    max_replicas = _ceil(config.jobs, config.slots)
+    jobs = jobs_per_cell(config.jobs, config.cells)
+    max_replicas = _ceil(jobs, config.slots)
     rolling = config.rolling
     if isinstance(rolling, FastRolling):
         # Each rollout leaves a whole fleet draining; surge pods belong to the new one. Measured on Kubernetes 1.34:
@@ -169,7 +170,8 @@ def _fleet(config: FleetConfig) -> Fleet:
         spare = rolling.surge + rolling.failure_spare
     workers_at_peak = max_replicas + spare
     return Fleet(
-        jobs=config.jobs,
+        jobs=jobs,
+        cells=config.cells,
         slots=config.slots,
         idle_processes=config.idle_processes,
         job_processes_per_worker=config.slots + config.idle_processes,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import BaseModel, ValidationError
 
+from infra.deployment import ACCEPTED
 from infra.schema import CONSUMER_NAME, DATASTORE_NAME, OtherConfig, StackConfig
 
 NAMESPACE = "agent-datastores"
@@ -169,11 +170,23 @@ def _annotation(path: _Path) -> object:
 
 def _accepted(path: _Path) -> str:
     """What may stand at this path, in words."""
+    if words := next((ACCEPTED[str(one)] for one in path[1:] if path[0] == "deployment" and one in ACCEPTED), ""):
+        return words
+    return _accepted_by_type(path)
+
+
+def _accepted_by_type(path: _Path) -> str:
     annotation, metadata = _field(path)
     models = list(_models(annotation))
     if models:
         required = [name for name, field in models[0].model_fields.items() if field.is_required()]
         return "a mapping" + (f" with at least {', '.join(required)}" if required else "")
+    if path[:1] == ("deployment",) and (
+        words := next((ACCEPTED[one] for one in path if one in ACCEPTED), "")
+    ):
+        return words
+    if annotation is bool:
+        return "true or false"
     if get_origin(annotation) is dict:
         datastores = OtherConfig in get_args(annotation)
         holding = "limit, pool and so on" if datastores else "processes and connections"

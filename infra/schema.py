@@ -11,17 +11,16 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from infra.deployment import DeploymentConfig
 from infra.plans import PLANS, Kind, plan_names
 from infra.platforms import PLATFORMS
+from infra.section import Section, refuse
 
 MOST_JOBS = 1_000_000
 """The largest promise of one stack."""
@@ -30,11 +29,6 @@ CONSUMER_NAME = "a name of lower-case letters, digits, - and _, beginning with a
 DATASTORE_NAME = (
     "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
 )
-
-
-def refuse(accepted: str) -> PydanticCustomError:
-    """An error whose text is what would have been accepted."""
-    return PydanticCustomError("not_accepted", "{accepted}", {"accepted": accepted})
 
 
 def _known_plan(kind: Kind) -> Callable[[str], str]:
@@ -54,12 +48,6 @@ def _known_platform(name: str) -> str:
     if name not in PLATFORMS:
         raise refuse(f"one of {', '.join(PLATFORMS)}, or no such key")
     return name
-
-
-class Section(BaseModel):
-    """Base of all parts of the stack config."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class FastRolling(Section):
@@ -139,7 +127,13 @@ class PodConfig(Section):
 class FleetConfig(Section):
     """The promise to callers, and the times that follow a call."""
 
-    jobs: int = Field(ge=1, le=MOST_JOBS, description="The promise: calls at once.")
+    jobs: int = Field(ge=1, le=MOST_JOBS, description="The promise: calls at once, of all cells together.")
+    cells: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Fleets that share the promise, each with datastores of its own. The budget is that of one cell.",
+    )
     slots: int = Field(ge=1, le=1000, description="Jobs that one worker runs at once, at most.")
     idle_processes: int = Field(
         default=4,
@@ -353,4 +347,7 @@ class StackConfig(Section):
     redis: RedisConfig = Field(default_factory=RedisConfig, description="Redis's side of the budget.")
     datastores: dict[DatastoreName, OtherConfig] = Field(
         default_factory=dict, description="Every further datastore by name; one that is absent costs nothing."
+    )
+    deployment: DeploymentConfig | None = Field(
+        default=None, description="Where and how Pulumi deploys it; changes no number of the budget."
     )

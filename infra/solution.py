@@ -24,6 +24,8 @@ class Fleet:
     """How many of what."""
 
     jobs: int
+    """Of this cell."""
+    cells: int
     slots: int
     idle_processes: int
     job_processes_per_worker: int

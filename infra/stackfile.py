@@ -14,7 +14,7 @@ from infra.problems import NAMESPACE, ConfigError, Problem, did_you_mean, shown
 PULUMI_KEYS = ("config", "encryptionsalt", "encryptedkey", "environment", "secretsprovider")
 """What a stack file may hold at the top (Pulumi docs, Stack settings file reference)."""
 
-_SECTIONS = ("fleet", "mongodb", "redis", "datastores")
+_SECTIONS = ("fleet", "mongodb", "redis", "datastores", "deployment")
 _ACCEPTED = f"accepted: a mapping with config: and in it {NAMESPACE}:fleet"
 # A stack file is written by hand; what is larger than this was named by mistake.
 _LARGEST_BYTES = 262_144

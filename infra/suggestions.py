@@ -172,16 +172,12 @@ def _fewer_jobs(config: StackConfig) -> Iterator[Suggestion]:
 
 
 def _cells(config: StackConfig) -> Iterator[Suggestion]:
-    def fits(cells: int) -> bool:
-        return _fits(config, {"fleet.jobs": jobs_per_cell(config.fleet.jobs, cells)})
-
-    cells = _smallest(2, config.fleet.jobs, fits)
+    most = min(config.fleet.jobs, 1000)
+    cells = _smallest(config.fleet.cells + 1, most, lambda value: _fits(config, {"fleet.cells": value}))
     if cells is not None:
         jobs = jobs_per_cell(config.fleet.jobs, cells)
-        yield Suggestion(
-            {"fleet.jobs": jobs},
-            f"{grouped(cells)} cells, each a stack with datastores of its own and fleet.jobs: {jobs}",
-        )
+        text = f"fleet.cells: {cells} (fleets of {grouped(jobs)} calls, each with datastores of its own)"
+        yield Suggestion({"fleet.cells": cells}, text)
 
 
 def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:

@@ -77,7 +77,7 @@ def test_fewer_calls_and_cells_are_suggested() -> None:
     texts = [suggestion.text for suggestion in suggest(configured({"mongodb.plan": "atlas-m10"}))]
     # 18 workers at the peak hold 9 × 25 calls and 18 × 77 + 30 = 1 416 connections; 20 would hold 1 570.
     assert "fleet.jobs: 225 (the most calls at once that fit as it is)" in texts
-    assert "2 cells, each a stack with datastores of its own and fleet.jobs: 125" in texts
+    assert "fleet.cells: 2 (fleets of 125 calls, each with datastores of its own)" in texts
 
 
 def test_a_plain_limit_is_answered_with_the_limit_it_would_take() -> None:
