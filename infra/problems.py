@@ -170,7 +170,9 @@ def _annotation(path: _Path) -> object:
 
 def _accepted(path: _Path) -> str:
     """What may stand at this path, in words."""
-    if words := next((ACCEPTED[str(one)] for one in path[1:] if path[0] == "deployment" and one in ACCEPTED), ""):
+    if words := next(
+        (ACCEPTED[str(one)] for one in path[1:] if path[0] == "deployment" and one in ACCEPTED), ""
+    ):
         return words
     return _accepted_by_type(path)
 
@@ -181,12 +183,6 @@ def _accepted_by_type(path: _Path) -> str:
     if models:
         required = [name for name, field in models[0].model_fields.items() if field.is_required()]
         return "a mapping" + (f" with at least {', '.join(required)}" if required else "")
-    if path[:1] == ("deployment",) and (
-        words := next((ACCEPTED[one] for one in path if one in ACCEPTED), "")
-    ):
-        return words
-    if annotation is bool:
-        return "true or false"
     if get_origin(annotation) is dict:
         datastores = OtherConfig in get_args(annotation)
         holding = "limit, pool and so on" if datastores else "processes and connections"
