@@ -79,14 +79,14 @@ template:
       - name: passwords
         secret:
           secretName: {{ $values.auth.existingSecret }}
-          defaultMode: 0440
+          defaultMode: 288 # 0440
           items:
             - {key: {{ .passwordKey }}, path: password}
       {{- if $values.tls.enabled }}
       - name: tls
         secret:
           secretName: {{ $values.tls.existingSecret }}
-          defaultMode: 0440
+          defaultMode: 288 # 0440
       {{- end }}
       # In memory: it holds the password.
       - name: tmp
