@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from infra.config import (
     MongoDBConfig,
     OtherConfig,
     RedisConfig,
+    Routers,
     StackConfig,
     StrictRolling,
 )
@@ -31,6 +32,7 @@ from infra.plans import PLANS, Kind, Plan, families, plans_of
 from infra.platforms import PLATFORMS
 from infra.solution import (
     Alerts,
+    Cells,
     Datastore,
     Fleet,
     LimitSource,
@@ -55,6 +57,9 @@ MONITORS = {"poll": 1, "stream": 2}
 # had. A published log of 6.0 names ReplNetwork 2, ReplicaSetMonitor 2, ReplCoordExternNetwork 1,
 # MirrorMaestro 1 and "Internal Client" 3; 9, rounded up.
 MONGODB_CONNECTIONS_PER_PEER = 10
+# A mongos watches each member of each shard: a streaming socket and one that measures round trips, as
+# drivers do; an estimate too, for no mongos was to be had. What ShardingTaskExecutorPoolMaxSize bounds: SERVER-25027.
+ROUTER_MONITORS = 2
 # redis-py 8.1 keeps one Redis per Sentinel and client (sentinel.py). A Sentinel opens a command and a pub/sub
 # link to the server it watches and a command link to each other Sentinel (redis/src/sentinel.c, instanceLink).
 LINKS_TO_SENTINEL = 1
@@ -152,6 +157,33 @@ def jobs_for(workers: int, slots: int) -> int:
 def jobs_per_cell(jobs: int, cells: int) -> int:
     """The promise of each cell when so many cells share one."""
     return _ceil(jobs, cells)
+
+
+def tenth_of(workers: int) -> int:
+    """A surge or a spare in proportion to the fleet."""
+    return _ceil(workers, 10)
+
+
+def machines_for(workers: int, workers_per_machine: int) -> int:
+    """Machines that take so many workers."""
+    return _ceil(workers, workers_per_machine)
+
+
+def in_cells(solution: Solution, cells: int) -> Cells:
+    """What so many cells like this one come to together, at the peak of all of them."""
+    at_peak = cells * solution.fleet.workers_at_peak
+    mongodb = solution.datastores.get("mongodb_shards", solution.datastores["mongodb"])
+    return Cells(
+        cells=cells,
+        jobs=cells * solution.fleet.jobs,
+        workers=cells * solution.fleet.max_replicas,
+        workers_at_peak=at_peak,
+        connections={
+            name: cells * datastore.nodes * datastore.total for name, datastore in solution.datastores.items()
+        },
+        mongodb_connections_mib=MONGODB_CONNECTION_MIB * mongodb.total,
+        pods_gib=_ceil(at_peak * solution.pod.memory_mib, 1024),
+    )
 
 
 def _ceil(dividend: int, divisor: int) -> int:
@@ -270,7 +302,7 @@ def _pod(config: FleetConfig, fleet: Fleet) -> Pod:
 
 
 def _datastores(config: StackConfig, fleet: Fleet) -> dict[str, Datastore]:
-    found = [_mongodb(config.mongodb, fleet), _redis(config.redis, fleet)]
+    found = [*_mongodb(config.mongodb, fleet), _redis(config.redis, fleet)]
     if config.redis.sentinels:
         found.append(_sentinel(config.redis, fleet))
     # In the order of their names: the order in the file must matter to nothing.
@@ -278,23 +310,25 @@ def _datastores(config: StackConfig, fleet: Fleet) -> dict[str, Datastore]:
     return {datastore.name: datastore for datastore in found}
 
 
-def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
+def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Iterator[Datastore]:
     monitors = MONITORS[config.monitoring]
     share = _Share(
         per_job=config.pool + monitors,
         reason=f"pool {config.pool} + {'1 polling monitor' if monitors == 1 else '2 streaming monitors'}",
         per_worker=config.worker_pool + monitors if config.worker_pool else 0,
     )
-    rows = _Rows(fleet)
+    if config.routers:
+        yield _mongos(config, config.routers, share, fleet)
+        yield _shards(config, config.routers)
+        return
+    rows = _Rows(fleet.workers_at_peak, fleet.slots)
     rows.add_fleet(share)
     rows.add_consumers(config)
     own = config.plan is None and config.limit is None
-    if own and config.nodes > 1:
-        peers = config.nodes - 1
-        formula = f"{peers} other {'member' if peers == 1 else 'members'} × {MONGODB_CONNECTIONS_PER_PEER}"
-        rows.add("peers", "peers", formula, peers * MONGODB_CONNECTIONS_PER_PEER)
+    if own:
+        rows.add_peers(config.nodes)
     rows.add_plan_and_reserve(config.plan, config.reserve)
-    return _datastore(
+    yield _datastore(
         "mongodb",
         "MongoDB",
         share,
@@ -311,13 +345,58 @@ def _mongodb(config: MongoDBConfig, fleet: Fleet) -> Datastore:
     )
 
 
+def _mongos(config: MongoDBConfig, routers: Routers, share: _Share, fleet: Fleet) -> Datastore:
+    """What jobs connect to: each machine's mongos takes the workers of that machine."""
+    rows = _Rows(routers.workers_per_machine, fleet.slots)
+    rows.add_fleet(share)
+    rows.add_plan_and_reserve(None, config.reserve)
+    return _datastore(
+        "mongodb",
+        "mongos on each machine",
+        share,
+        rows,
+        nodes=routers.machines,
+        plan=None,
+        limit=None,
+        pool=config.pool,
+        worker_pool=config.worker_pool,
+        reserve=config.reserve,
+        monitoring=config.monitoring,
+    )
+
+
+def _shards(config: MongoDBConfig, routers: Routers) -> Datastore:
+    """What each mongos connects to, however many jobs stand before it. Consumers are counted as connecting here."""
+    rows = _Rows(0, 0)
+    holds = routers.pool + ROUTER_MONITORS
+    rows.add("routers", "consumer", f"{grouped(routers.machines)} mongos × {holds}", routers.machines * holds)
+    rows.add_consumers(config)
+    members = config.nodes * routers.shards
+    if config.limit is None:
+        rows.add_peers(members)
+    rows.add_plan_and_reserve(None, config.reserve)
+    return _datastore(
+        "mongodb_shards",
+        "MongoDB shards",
+        _Share(0, "nothing: it goes through its mongos", 0),
+        rows,
+        nodes=members,
+        plan=None,
+        limit=config.limit,
+        pool=routers.pool,
+        worker_pool=0,
+        reserve=config.reserve,
+        server=_mongodb_server(config.cache_mib, rows.total) if config.limit is None else None,
+    )
+
+
 def _redis(config: RedisConfig, fleet: Fleet) -> Datastore:
     # One bounded pool gives all of them: subscriptions and blocking commands pin connections of it.
     pool_size = config.pool + config.pubsub + config.blocking
     parts = {"pool": config.pool, "pub/sub": config.pubsub, "blocking": config.blocking}
     reason = " + ".join(f"{part} {count}" for part, count in parts.items() if count)
     share = _Share(pool_size, reason, config.worker_pool)
-    rows = _Rows(fleet)
+    rows = _Rows(fleet.workers_at_peak, fleet.slots)
     rows.add_fleet(share)
     rows.add_consumers(config)
     if config.sentinels:
@@ -365,7 +444,7 @@ def _redis_server(max_memory_mib: int, connections: int) -> RedisServer:
 def _sentinel(config: RedisConfig, fleet: Fleet) -> Datastore:
     per_worker = LINKS_TO_SENTINEL if config.worker_pool else 0
     share = _Share(LINKS_TO_SENTINEL, "one connection to each Sentinel", per_worker)
-    rows = _Rows(fleet)
+    rows = _Rows(fleet.workers_at_peak, fleet.slots)
     rows.add_fleet(share)
     if others := config.sentinels - 1:
         rows.add("sentinels", "peers", f"{others} other Sentinels × 1", others)
@@ -393,7 +472,7 @@ def _other(name: str, config: OtherConfig, fleet: Fleet) -> Datastore:
         reason=f"pool {config.pool}" + (f" + {_count(beside, what)}" if beside else ""),
         per_worker=config.worker_pool + beside if config.worker_pool else 0,
     )
-    rows = _Rows(fleet)
+    rows = _Rows(fleet.workers_at_peak, fleet.slots)
     rows.add_fleet(share)
     rows.add_consumers(config)
     rows.add_plan_and_reserve(None, config.reserve)
@@ -414,18 +493,18 @@ def _other(name: str, config: OtherConfig, fleet: Fleet) -> Datastore:
 class _Rows:
     """The waterfall as it grows."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+    def __init__(self, workers: int, slots: int) -> None:
+        self.workers, self.slots = workers, slots
         self.rows: list[Row] = []
         self.total = 0
 
     def add(self, name: str, kind: RowKind, formula: str, connections: int) -> None:
-        workers = self.fleet.workers_at_peak if kind in ("jobs", "workers") else None
+        workers = self.workers if kind in ("jobs", "workers") else None
         self.rows.append(Row(name, kind, workers, formula, connections, self.total))
         self.total += connections
 
     def add_fleet(self, share: _Share) -> None:
-        workers, slots = self.fleet.workers_at_peak, self.fleet.slots
+        workers, slots = self.workers, self.slots
         formula = f"{_count(workers, 'worker')} × {_count(slots, 'slot')} × {share.per_job}"
         self.add("jobs", "jobs", formula, workers * slots * share.per_job)
         if share.per_worker:
@@ -437,6 +516,13 @@ class _Rows:
         for name, consumer in sorted(config.consumers.items()):
             formula = f"{_count(consumer.processes, 'process')} × {consumer.connections}"
             self.add(name, "consumer", formula, consumer.processes * consumer.connections)
+
+    def add_peers(self, members: int) -> None:
+        if others := members - 1:
+            formula = (
+                f"{others} other {'member' if others == 1 else 'members'} × {MONGODB_CONNECTIONS_PER_PEER}"
+            )
+            self.add("peers", "peers", formula, others * MONGODB_CONNECTIONS_PER_PEER)
 
     def add_plan_and_reserve(self, plan: str | None, reserve: int) -> None:
         if plan and (family := PLANS[plan].family).reserved:
@@ -480,7 +566,8 @@ def _datastore(
         per_job=share.per_job,
         per_job_reason=share.reason,
         per_worker=share.per_worker,
-        connections_per_worker=rows.fleet.slots * share.per_job + share.per_worker,
+        connections_per_worker=rows.slots * share.per_job + share.per_worker,
+        workers=rows.workers,
         rows=tuple(rows.rows),
         total=rows.total,
         reserve=reserve,
@@ -562,6 +649,13 @@ def _warnings(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
             f"fleet.rolling.surge {fleet.surge} is more than the fleet has "
             f"({_count(fleet.max_replicas, 'worker')}): the rest is never used"
         )
+    if routers := config.mongodb.routers:
+        room = routers.machines * routers.workers_per_machine
+        if room < fleet.workers_at_peak:
+            yield (
+                f"mongodb.routers: {grouped(routers.machines)} machines of {routers.workers_per_machine} take "
+                f"{grouped(room)} workers, the peak is {grouped(fleet.workers_at_peak)}: the others would wait"
+            )
     for name in (config.mongodb.plan, config.redis.plan):
         if name and PLANS[name].note:
             yield f"{name}: {PLANS[name].note}"
@@ -578,16 +672,16 @@ def mix(old: Solution, new: Solution) -> Mixed:
         pods_at_once=max(old.fleet.workers_at_peak, new.fleet.workers_at_peak),
         old_gone_seconds=max(old.time.rollout_seconds, new.time.rollout_seconds),
         datastores={
-            name: _mixed_datastore(before, after, old.fleet, new.fleet)
+            name: _mixed_datastore(before, after)
             for name, after in new.datastores.items()
             if (before := old.datastores.get(name))
         },
     )
 
 
-def _mixed_datastore(before: Datastore, after: Datastore, old: Fleet, new: Fleet) -> MixedDatastore:
+def _mixed_datastore(before: Datastore, after: Datastore) -> MixedDatastore:
     moves = _moves(before, after)
-    rows = _mixed_rows(before, after, old, new)
+    rows = _mixed_rows(before, after)
     total = after.total if moves else sum(row.connections for row in rows)
     limit_during = after.limit if moves else max(before.limit, after.limit)
     server = after.server
@@ -625,9 +719,9 @@ def _server_for(server: MongoDBServer | RedisServer, connections: int) -> MongoD
     return _redis_server(server.max_memory_mib, connections)
 
 
-def _mixed_rows(before: Datastore, after: Datastore, old: Fleet, new: Fleet) -> list[Row]:
+def _mixed_rows(before: Datastore, after: Datastore) -> list[Row]:
     cost_old, cost_new = before.connections_per_worker, after.connections_per_worker
-    peak_old, peak_new = old.workers_at_peak, new.workers_at_peak
+    peak_old, peak_new = before.workers, after.workers
     alone = peak_old * cost_old
     together = peak_new * max(cost_old, cost_new)
     if alone >= together:

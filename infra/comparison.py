@@ -11,6 +11,7 @@ from rich.text import Text
 
 from infra.report import duration, heading
 from infra.solution import Solution, grouped
+from infra.suggestions import written
 
 
 def print_what_if(
@@ -21,7 +22,7 @@ def print_what_if(
 ) -> None:
     """What some changed keys change. Each solution comes with the most calls that would fit, None where all do."""
     changes = ", ".join(
-        f"{key}: {value}" if value is not None else f"no {key}" for key, value in overrides.items()
+        f"{key}: {written(value)}" if value is not None else f"no {key}" for key, value in overrides.items()
     )
     heading(console, f"What if {changes}")
     table = _table("as it is", "what if")

@@ -21,6 +21,7 @@ from infra.schema import (
     OtherConfig,
     RedisConfig,
     Rolling,
+    Routers,
     StackConfig,
     StrictRolling,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Problem",
     "RedisConfig",
     "Rolling",
+    "Routers",
     "StackConfig",
     "StrictRolling",
     "apply_overrides",

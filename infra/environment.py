@@ -21,7 +21,8 @@ def worker_environment(solution: Solution) -> dict[str, str]:
         "AGENT_BUDGET_DIGEST": solution.digest,
     }
     for datastore in solution.datastores.values():
-        if datastore.name != "redis_sentinel":  # it is Redis's client that dials Sentinels
+        # It is Redis's client that dials Sentinels, and a mongos that dials shards.
+        if datastore.name not in ("redis_sentinel", "mongodb_shards"):
             variables |= _pools(datastore)
     return variables
 

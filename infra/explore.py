@@ -61,6 +61,8 @@ def plan_changes(plan: str) -> Changes:
     changes: Changes = {f"{kind}.plan": plan, f"{kind}.limit": None, f"{kind}.{own}": None}
     if kind == "redis":
         changes |= {"redis.sentinels": None, "redis.sentinel_limit": None}
+    else:
+        changes["mongodb.routers"] = None
     return changes
 
 

@@ -30,6 +30,9 @@ DATASTORE_NAME = (
     "a name of lower-case letters, digits and _ that begins with a letter, at most 40 long (<NAME>_POOL)"
 )
 
+# What a section adds to its own name: `redis_sentinel` is a datastore of the budget, too.
+PARTS = {"mongodb": ("", "shards"), "redis": ("", "sentinel")}
+
 
 def _known_plan(kind: Kind) -> Callable[[str], str]:
     def check(name: str) -> str:
@@ -221,6 +224,23 @@ def _given(info: ValidationInfo, *keys: str) -> str | None:
     return next((key for key in keys if info.data.get(key) is not None), None)
 
 
+class Routers(Section):
+    """A mongos on each machine of the workers' node pool, shared by the workers of that machine: a sharded cluster."""
+
+    machines: int = Field(ge=1, le=100_000, description="Machines of the node pool, at its largest.")
+    workers_per_machine: int = Field(
+        ge=1, le=1000, description="Workers that one machine takes, at most: as the pods' requests have it."
+    )
+    shards: int = Field(default=1, ge=1, le=1000, description="Replica sets; nodes is the members of each.")
+    pool: int = Field(
+        default=10,
+        ge=1,
+        le=10_000,
+        description="ShardingTaskExecutorPoolMaxSize, with taskExecutorPoolSize 1: connections of a mongos to each "
+        "member of each shard, shared by all jobs of its machine.",
+    )
+
+
 class MongoDBConfig(DatastoreConfig):
     """MongoDB, or what speaks its protocol."""
 
@@ -238,10 +258,21 @@ class MongoDBConfig(DatastoreConfig):
         default=256, ge=256, le=1_048_576, description="WiredTiger's cache, of a server of our own only."
     )
 
+    routers: Routers | None = Field(
+        default=None, description="Jobs connect to a mongos on their machine, and it to the shards."
+    )
+
     @field_validator("plan")
     @classmethod
     def _one_of(cls, plan: str | None, info: ValidationInfo) -> str | None:
         return _no_plan_beside_limit(plan, info)
+
+    @field_validator("routers")
+    @classmethod
+    def _routers_of_our_own(cls, routers: Routers | None, info: ValidationInfo) -> Routers | None:
+        if routers is not None and _given(info, "plan"):
+            raise refuse("no such key beside plan: a provider runs its own mongos, on the shards' machines")
+        return routers
 
     @field_validator("cache_mib")
     @classmethod
@@ -317,8 +348,10 @@ class OtherConfig(DatastoreConfig):
 
 
 def _not_a_section(name: str) -> str:
-    if name in ("mongodb", "redis", "redis_sentinel"):
-        raise refuse(f"no such name: {name.removesuffix('_sentinel')} has a section of its own")
+    if (section := name.partition("_")[0]) in ("mongodb", "redis") and name.partition("_")[2] in PARTS[
+        section
+    ]:
+        raise refuse(f"no such name: {section} has a section of its own")
     return name
 
 

@@ -157,6 +157,8 @@ class Datastore:
     per_job_reason: str
     per_worker: int
     connections_per_worker: int
+    workers: int
+    """Workers that may connect to one node."""
     rows: tuple[Row, ...]
     total: int
     reserve: int
@@ -194,13 +196,30 @@ class Solution:
     scaling: Scaling
     pod: Pod
     datastores: dict[str, Datastore]
-    """`mongodb`, `redis`, `redis_sentinel` when there are Sentinels, and every further one that is configured."""
+    """`mongodb`, `redis`, and every further one that is configured. `redis_sentinel` when there are Sentinels; behind
+    routers `mongodb` is a mongos, and `mongodb_shards` what it connects to."""
     rolling_options: tuple[RollingOption, ...]
     warnings: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A promise kept by several stacks like one another, each with datastores and a LiveKit of its own."""
+
+    cells: int
+    jobs: int
+    workers: int
+    workers_at_peak: int
+    connections: dict[str, int]
+    """Datastore → all nodes of all cells together."""
+    mongodb_connections_mib: int
+    """Memory of one MongoDB node's connections, beside its cache."""
+    pods_gib: int
+    """Memory of all workers at the peak."""
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,11 @@ def _fits(config: StackConfig, changes: Mapping[str, object]) -> bool:
 
 
 def _suggestion(changes: Changes) -> Suggestion:
-    return Suggestion(changes, ", ".join(f"{key}: {_written(value)}" for key, value in changes.items()))
+    return Suggestion(changes, ", ".join(f"{key}: {written(value)}" for key, value in changes.items()))
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as one would write it in a stack file."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {inner}" for key, inner in value.items()) + "}"
     return str(value)
@@ -154,8 +155,8 @@ def _larger_limits(config: StackConfig, solution: Solution) -> Changes | None:
 
 def _larger_limit(config: StackConfig, datastore: Datastore) -> Changes | None:
     if datastore.plan is None:
-        sentinel = datastore.name == "redis_sentinel"
-        key = "redis.sentinel_limit" if sentinel else f"{_section(config, datastore.name)}.limit"
+        parts = {"redis_sentinel": "redis.sentinel_limit", "mongodb_shards": "mongodb.limit"}
+        key = parts.get(datastore.name, f"{_section(config, datastore.name)}.limit")
         return {key: datastore.total}
     key = f"{datastore.name}.plan"
     for plan in plans_of(PLANS[datastore.plan].family):
