@@ -59,7 +59,8 @@ class Scenario:
 
     def one(self, kind: str, **values: Any) -> Object:
         """The only object of a kind."""
-        (found,) = (item for item in self.render(**values) if item["kind"] == kind)
+        objects = self.render(**values) if values else self.objects()
+        (found,) = (item for item in objects if item["kind"] == kind)
         return found
 
     def __str__(self) -> str:
