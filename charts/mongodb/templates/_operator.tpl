@@ -47,3 +47,9 @@ backup:
     runAsGroup: {{ .Values.exporter.runAsUser }}
     {{- include "mongodb.containerSecurityContext" . | nindent 4 }}
 {{- end -}}
+
+{{/* The labels that the operator gives its members. */}}
+{{- define "mongodb.operatorPodLabels" -}}
+app.kubernetes.io/name: percona-server-mongodb
+app.kubernetes.io/instance: {{ include "mongodb.fullname" . }}
+{{- end -}}

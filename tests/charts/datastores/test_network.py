@@ -123,3 +123,27 @@ def test_livekit_advertises_the_node_the_pod_or_what_it_was_told(
     deployment = Scenario("livekit", "default").one("Deployment", rtc={"nodeIp": node_ip})
     variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "NODE_IP", **source} in variables
+
+
+@pytest.mark.parametrize(
+    ("chart", "operator", "ports"),
+    [
+        ("mongodb", {"app.kubernetes.io/name": "percona-server-mongodb-operator"}, [27017]),
+        ("redis", {"name": "redis-operator"}, [6379, 26379]),
+    ],
+)
+def test_members_of_operators_are_reached_by_workers_by_each_other_and_by_the_operator(
+    chart: str, operator: dict[str, str], ports: list[int]
+) -> None:
+    spec = Scenario(chart, "operator").one("NetworkPolicy")["spec"]
+    servers = spec["ingress"][0]
+    assert [port["port"] for port in servers["ports"]] == ports
+    assert WORKERS in servers["from"]
+    assert {"podSelector": spec["podSelector"]} in servers["from"]
+    assert {"namespaceSelector": {}, "podSelector": {"matchLabels": operator}} in servers["from"]
+
+
+def test_the_redis_operators_pods_are_selected_by_the_labels_it_takes_from_the_resource() -> None:
+    scenario = Scenario("redis", "operator")
+    selected = scenario.one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    assert selected.items() <= scenario.one("RedisReplication")["metadata"]["labels"].items()
