@@ -59,6 +59,11 @@ what was given and what would do.
 {{- if eq .Values.persistence.mode "none" -}}
 {{- fail "persistence.mode is none with engine operator: a primary that restarts empty empties its replicas; set rdb or aof" -}}
 {{- end -}}
+{{- with (.Values.budget.datastores).redis_sentinel -}}
+{{- if ne (int64 .limit) 10000 -}}
+{{- fail (printf "the budget was solved for Sentinels of %d clients (redis.sentinel_limit in the stack file), the operator runs them with Redis's default of 10000: leave redis.sentinel_limit out" (int64 .limit)) -}}
+{{- end -}}
+{{- end -}}
 {{- /* As many links as nodes: one of each replica, and the second that a full resynchronisation opens. */ -}}
 {{- include "redis.consumer" (dict "root" . "name" "replicas" "needs" .Values.operator.nodes "who" (printf "operator.nodes is %d: replicas" (int64 .Values.operator.nodes))) -}}
 {{- include "redis.consumer" (dict "root" . "name" "operator" "needs" 2 "who" "the operator and its probes") -}}

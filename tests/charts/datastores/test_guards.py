@@ -226,6 +226,12 @@ def test_a_consumer_that_the_budget_does_not_pay_for_is_refused_with_the_row_to_
     assert f"add `{consumer}: {{processes: 1, connections: " in str(refused.value)
 
 
+def test_sentinels_that_the_operator_would_not_limit_so_are_refused() -> None:
+    stack = {**REPLICATION.stack, "redis": {**REPLICATION.stack["redis"], "sentinel_limit": 500}}
+    with pytest.raises(Refused, match=r"Sentinels of 500 clients \(redis.sentinel_limit in the stack file\)"):
+        render_chart("redis", REPLICATION.values, stack=stack)
+
+
 @pytest.mark.parametrize("scenario", [MONGODB, FERRETDB, PERCONA, REDIS, REPLICATION], ids=str)
 def test_without_a_budget_nothing_is_rendered(scenario: Scenario) -> None:
     with pytest.raises(Refused, match=r"budget is missing: .*make budget"):
