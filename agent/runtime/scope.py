@@ -25,7 +25,7 @@ _scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("agent_lifespan_s
 class Scope:
     """What one lifespan has opened, and where: a datastore asks it whether this is the place to open."""
 
-    kind: Literal["job", "worker", "command"]
+    kind: Literal["job", "worker", "command", "app"]
     close_timeout: float
     """Seconds for closing everything, from the first close on."""
     opening: bool = True

@@ -17,7 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from agent.runtime.errors import SettingsError
 
 
-def _secret_url(*schemes: str) -> BeforeValidator:
+def secret_url(*schemes: str) -> BeforeValidator:
+    """For `Annotated[SecretStr, secret_url("postgresql")]`: refuses another scheme without showing the URL."""
+
     def check(value: Any) -> Any:
         if not str(value).startswith(tuple(f"{scheme}://" for scheme in schemes)):
             raise ValueError(f"accepted: a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
@@ -31,8 +33,11 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Connections = Annotated[int, Field(ge=1, le=10_000)]
 
 
-class _Environment(BaseModel):
-    """Fields are named by their environment variable (alias); an empty variable counts as unset."""
+class Environment(BaseModel):
+    """The base of settings, a datastore's of your own too.
+
+    Fields are named by their environment variable (alias); an empty variable counts as unset.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -64,7 +69,7 @@ def _explain(cls: type[BaseModel], error: ValidationError, given: Mapping[str, s
     return "environment: " + "; ".join(lines)
 
 
-class WorkerSettings(_Environment):
+class WorkerSettings(Environment):
     """One worker and its jobs. Times are in seconds, sizes in jobs, processes or connections."""
 
     agent_name: str = Field("assistant", alias="AGENT_NAME", pattern=r"^\S+$")
@@ -95,10 +100,10 @@ class WorkerSettings(_Environment):
     transcript_retention_days: int = Field(30, alias="TRANSCRIPT_RETENTION_DAYS", ge=1, le=3_650)
 
 
-class MongoDBSettings(_Environment):
+class MongoDBSettings(Environment):
     """How one client reaches MongoDB, and its share of the server's connections."""
 
-    url: Annotated[SecretStr, _secret_url("mongodb", "mongodb+srv")] = Field(alias="MONGODB_URL")
+    url: Annotated[SecretStr, secret_url("mongodb", "mongodb+srv")] = Field(alias="MONGODB_URL")
     database: str = Field("agent", alias="MONGODB_DATABASE", min_length=1)
     pool: Connections = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
     worker_pool: int = Field(1, alias="MONGODB_WORKER_POOL", ge=0, le=1_000)
@@ -106,10 +111,10 @@ class MongoDBSettings(_Environment):
     wait_seconds: Seconds = Field(5, alias="MONGODB_WAIT_SECONDS", description="longest wait for the pool")
 
 
-class RedisSettings(_Environment):
+class RedisSettings(Environment):
     """How one client reaches Redis, and its share of the server's connections."""
 
-    url: Annotated[SecretStr, _secret_url("redis", "rediss")] = Field(alias="REDIS_URL")
+    url: Annotated[SecretStr, secret_url("redis", "rediss")] = Field(alias="REDIS_URL")
     pool: Connections = Field(
         2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
     )
@@ -122,7 +127,57 @@ class RedisSettings(_Environment):
     )
 
 
-class SpoolSettings(_Environment):
+class WeaviateSettings(Environment):
+    """How one client reaches Weaviate, and its share of the server's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(alias="WEAVIATE_URL")
+    grpc_url: Annotated[SecretStr, secret_url("http", "https")] | None = Field(
+        None, alias="WEAVIATE_GRPC_URL", description="default: the host of WEAVIATE_URL, port 50051"
+    )
+    api_key: SecretStr | None = Field(None, alias="WEAVIATE_API_KEY")
+    pool: Connections = Field(
+        2, alias="WEAVIATE_POOL", description="HTTP connections of a job; a gRPC channel comes beside them"
+    )
+    worker_pool: int = Field(1, alias="WEAVIATE_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(5, alias="WEAVIATE_WAIT_SECONDS", description="longest wait for the pool")
+    reply_seconds: Seconds = Field(10, alias="WEAVIATE_REPLY_SECONDS", description="longest wait for a reply")
+
+
+class ElasticsearchSettings(Environment):
+    """How one client reaches Elasticsearch, and its share of each node's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
+        alias="ELASTICSEARCH_URL", description="of every node, separated by commas"
+    )
+    api_key: SecretStr | None = Field(None, alias="ELASTICSEARCH_API_KEY")
+    ca_file: Path | None = Field(None, alias="ELASTICSEARCH_CA_FILE", description="of a private authority")
+    pool: Connections = Field(2, alias="ELASTICSEARCH_POOL", description="a job's, to each node")
+    worker_pool: int = Field(1, alias="ELASTICSEARCH_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(
+        5, alias="ELASTICSEARCH_WAIT_SECONDS", description="longest wait for the pool"
+    )
+    reply_seconds: Seconds = Field(
+        10, alias="ELASTICSEARCH_REPLY_SECONDS", description="longest wait for a reply"
+    )
+
+
+class OpenSearchSettings(Environment):
+    """How one client reaches OpenSearch, and its share of each node's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
+        alias="OPENSEARCH_URL",
+        description="of every node, separated by commas, with user:password@ if need be",
+    )
+    ca_file: Path | None = Field(None, alias="OPENSEARCH_CA_FILE", description="of a private authority")
+    pool: Connections = Field(2, alias="OPENSEARCH_POOL", description="a job's, to each node")
+    worker_pool: int = Field(1, alias="OPENSEARCH_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(5, alias="OPENSEARCH_WAIT_SECONDS", description="longest wait for the pool")
+    reply_seconds: Seconds = Field(
+        10, alias="OPENSEARCH_REPLY_SECONDS", description="longest wait for a reply"
+    )
+
+
+class SpoolSettings(Environment):
     """Where documents wait that MongoDB did not take: for commands; a worker's settings hold it as well."""
 
     directory: Path = Field(alias="AGENT_SPOOL_DIRECTORY")
@@ -156,7 +211,7 @@ def worker_settings() -> WorkerSettings:
     find the same ones.
 
     Raises:
-        SettingsError: see `_Environment.from_environment`; or the directory cannot be made, or both
+        SettingsError: see `Environment.from_environment`; or the directory cannot be made, or both
             directories are one (LiveKit empties the metrics directory at every start).
     """
     if not os.environ.get("AGENT_SLOT_DIRECTORY"):

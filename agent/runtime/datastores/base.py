@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agent.runtime import metrics, tracing
-from agent.runtime.errors import AgentRuntimeError, DatastoreUnavailable
+from agent.runtime.errors import (
+    CLIENTS_DO_NOT_TRAVEL,
+    IN_THE_LIFESPAN,
+    AgentRuntimeError,
+    DatastoreUnavailable,
+    LifespanError,
+)
 from agent.runtime.scope import Scope
 
 logger = logging.getLogger("agent.runtime")
@@ -46,6 +53,46 @@ class Datastore(Protocol):
 
 
 DatastoreT = TypeVar("DatastoreT", bound=Datastore)
+
+
+class PoolSettings(Protocol):
+    """The part of a datastore's settings that the budget has solved, in connections."""
+
+    @property
+    def pool(self) -> int: ...
+    @property
+    def worker_pool(self) -> int: ...
+
+
+class Home:
+    """The loop and process that a client belongs to, until it is closed; for clients that do not check."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._owner = (os.getpid(), asyncio.get_running_loop())
+        self._closed = False
+
+    def close(self) -> None:
+        self._closed = True
+
+    def check(self) -> None:
+        """Raises LifespanError when the client is used elsewhere, or after its lifespan."""
+        if self._closed:
+            raise LifespanError(f"{self._name} is closed: its lifespan has been left. {IN_THE_LIFESPAN}")
+        if self._owner != (os.getpid(), asyncio.get_running_loop()):
+            raise LifespanError(
+                f"{self._name} was used in another loop or process than its own. {CLIENTS_DO_NOT_TRAVEL}"
+            )
+
+
+@asynccontextmanager
+async def within_share(
+    name: str, settings: PoolSettings, make: Callable[[int], DatastoreT]
+) -> AsyncIterator[DatastoreT]:
+    """Make a datastore with the pool that the budget grants this lifespan, and keep it open: see `opened`."""
+    pool = Scope.current(name).share(name, job=settings.pool, worker=settings.worker_pool)
+    async with opened(make(pool)) as datastore:
+        yield datastore
 
 
 @asynccontextmanager

@@ -13,10 +13,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from agent.runtime import metrics
-from agent.runtime.datastores.base import Connections, opened
+from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.prewarm import before_a_call
-from agent.runtime.scope import Scope
 from agent.runtime.settings import MongoDBSettings
 
 NAME = "mongodb"
@@ -169,8 +168,7 @@ async def mongodb(
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or MongoDBSettings.from_environment()
-    pool = Scope.current(NAME).share(NAME, job=settings.pool, worker=settings.worker_pool)
-    async with opened(MongoDB(settings, pool, models)) as datastore:
+    async with within_share(NAME, settings, lambda pool: MongoDB(settings, pool, models)) as datastore:
         yield datastore.database
 
 

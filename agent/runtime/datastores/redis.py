@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,9 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from agent.runtime import metrics
-from agent.runtime.datastores.base import Connections, opened
-from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, IN_THE_LIFESPAN, LifespanError, SettingsError
-from agent.runtime.scope import Scope
+from agent.runtime.datastores.base import Connections, Home, within_share
+from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.settings import RedisSettings
 
 NAME = "redis"
@@ -37,23 +34,17 @@ class BoundedPool(BlockingConnectionPool):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._owner = (os.getpid(), asyncio.get_running_loop())
-        self._closed = False
+        self._home = Home(NAME)
 
     async def get_connection(self, *args: Any, **kwargs: Any) -> AbstractConnection:
-        if self._closed:
-            raise LifespanError(f"{NAME} is closed: its lifespan has been left. {IN_THE_LIFESPAN}")
-        if self._owner != (os.getpid(), asyncio.get_running_loop()):
-            raise LifespanError(
-                f"{NAME} was used in another loop or process than its own. {CLIENTS_DO_NOT_TRAVEL}"
-            )
+        self._home.check()
         started = time.perf_counter()
         connection: AbstractConnection = await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
         metrics.CHECKOUT_SECONDS.labels(NAME).observe(time.perf_counter() - started)
         return connection
 
     async def aclose(self) -> None:
-        self._closed = True
+        self._home.close()
         # A command in flight would otherwise connect again by its retries.
         self.set_retry(Retry(NoBackoff(), 0))
         await super().aclose()
@@ -149,6 +140,5 @@ async def redis(*, settings: RedisSettings | None = None) -> AsyncIterator[Redis
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or RedisSettings.from_environment()
-    pool = Scope.current(NAME).share(NAME, job=settings.pool, worker=settings.worker_pool)
-    async with opened(RedisDatastore(settings, pool)) as datastore:
+    async with within_share(NAME, settings, lambda pool: RedisDatastore(settings, pool)) as datastore:
         yield datastore.client
