@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from infra.deployment import DeploymentConfig
 from infra.problems import ConfigError, Problem, key_name, problems_of
 from infra.schema import (
     Consumer,
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "Consumer",
     "DatastoreConfig",
+    "DeploymentConfig",
     "FastRolling",
     "FleetConfig",
     "MongoDBConfig",

@@ -12,7 +12,6 @@ from pydantic import Field, StringConstraints, field_validator
 from infra.section import Section, refuse
 
 ChartName = Literal["agent-worker", "mongodb", "redis", "livekit", "monitoring"]
-Operator = Literal["mongodb", "redis", "keda"]
 
 # A namespace is a DNS label of 63; cells add a number to it, and the other names made from it a suffix.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -26,7 +25,7 @@ ACCEPTED = {
     "livekit_url": "ws:// or wss:// and an address",
     "monitoring": "true or false",
     "namespace": "lower-case letters, digits and -, beginning with a letter, at most 40 long",
-    "operators": "a list of mongodb, redis, keda",
+    "operators": "a mapping of names, each with chart, repository, version and namespace",
     "values": "a mapping of agent-worker, mongodb, redis, livekit, monitoring, each a mapping",
 }
 """What may stand where no range and no list of words says it."""
@@ -69,6 +68,15 @@ class SecretsConfig(Section):
         return store
 
 
+class OperatorConfig(Section):
+    """A third-party operator's chart, with its definitions."""
+
+    chart: str = Field(min_length=1, max_length=255, description="Name of the chart.")
+    repository: str = Field(pattern=r"^(https|oci)://\S+$", max_length=255, description="Where charts are.")
+    version: str = Field(min_length=1, max_length=64, description="Exact version of the chart.")
+    namespace: Name = Field(description="Of the operator; made for it.")
+
+
 class DeploymentConfig(Section):
     """Where a stack lives, and what is put there."""
 
@@ -86,8 +94,8 @@ class DeploymentConfig(Section):
         default=None, pattern=r"^wss?://\S+$", max_length=255, description="external: where workers register."
     )
     monitoring: bool = Field(default=False, description="Dashboards and alerts.")
-    operators: tuple[Operator, ...] = Field(
-        default=(), strict=False, description="Third-party operators to install, each once a cluster."
+    operators: dict[Name, OperatorConfig] = Field(
+        default_factory=dict, description="Third-party operators to install first, each once a cluster."
     )
     data: Literal["keep", "delete"] = Field(
         default="keep",

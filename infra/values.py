@@ -86,9 +86,9 @@ def _sealed(solution: Solution, sections: Mapping[str, Any]) -> Values:
 
 
 def _plain(value: Any) -> Any:
-    """As YAML and Go have it: lists instead of tuples, and 1 instead of 1.0."""
+    """As YAML and Go have it: lists for tuples, 1 for 1.0; and no key without a value, which Pulumi would drop."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if isinstance(value, float) and value.is_integer():

@@ -1,3 +1,7 @@
+{{- define "agent-worker.indexesName" -}}
+{{- include "agent-worker.fullname" . }}-indexes-{{ include "agent-worker.indexesSpec" . | sha256sum | trunc 8 }}
+{{- end -}}
+
 {{- define "agent-worker.indexesSpec" -}}
 backoffLimit: {{ int64 .Values.indexes.retries }}
 activeDeadlineSeconds: {{ int64 .Values.indexes.deadlineSeconds }}

@@ -51,3 +51,15 @@ annotations:
 {{- define "agent-worker.priorityClassName" -}}
 {{- .Values.priorityClass.name | default (printf "%s-%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
 {{- end -}}
+
+{{/* References as kustomize and Pulumi have them: group/namespaces/NAMESPACE/KIND/NAME. */}}
+{{- define "agent-worker.dependsOn" -}}
+{{- $needs := list (printf "/namespaces/%s/ConfigMap/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- if .Values.quota.enabled -}}
+{{- $needs = append $needs (printf "/namespaces/%s/ResourceQuota/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- end -}}
+{{- if .Values.indexes.enabled -}}
+{{- $needs = append $needs (printf "batch/namespaces/%s/Job/%s" .Release.Namespace (include "agent-worker.indexesName" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}

@@ -18,6 +18,8 @@ from ruamel.yaml import YAML
 from infra.local.binaries import binary
 
 CHART = "kubernetes:helm.sh/v4:Chart"
+# The kind cluster's: the real plugin asks the cluster.
+KUBE_VERSION = "1.34.4"
 DEPENDS_ON = "config.kubernetes.io/depends-on"
 # Deployments wait for what they mount or are limited by; a rough form of the real plugin's order.
 FIRST = (
@@ -118,6 +120,7 @@ def render(inputs: dict[str, Any]) -> list[Object]:
         values.flush()
         command = [binary("helm"), "template", inputs.get("name") or "chart", inputs["chart"]]
         command += ["--namespace", inputs.get("namespace") or "default", "--values", values.name]
+        command += ["--kube-version", KUBE_VERSION]
         command += [] if inputs.get("skipCrds") else ["--include-crds"]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
