@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up soak bench budget uv servers
+.PHONY: help setup check test demo up soak bench budget docs uv servers tools scan
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -26,13 +26,14 @@ help: ## List the targets
 setup: uv ## Install the pinned Python packages into .venv
 	@"$(UV)" sync --frozen --python "$(PYTHON)"
 
-check: setup ## Formatting, lint, types, lock file
+check: setup scan ## Formatting, lint, types, lock file, what is insecure in charts and images
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	"$(UV)" lock --check --python "$(PYTHON)"
+	.venv/bin/hadolint docker/agent/Dockerfile
 
-test: setup servers ## Unit and integration tests (ARGS="-k budget" picks some)
+test: setup servers tools ## Unit and integration tests (ARGS="-k budget" picks some)
 	@$(RUN) -m pytest $(ARGS)
 
 demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n])
@@ -57,8 +58,22 @@ budget: setup ## Where every connection goes ([STACK=file] [JOBS=n] [PLAN=name] 
 	@$(RUN) -m infra.budget $(STACK) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan $(PLAN)) $(foreach change,$(WHATIF),--what-if '$(change)') \
 		$(if $(FROM),--from $(FROM)) $(if $(PICTURES),--pictures $(PICTURES)) $(if $(VALUES),--values "$(VALUES)") $(ARGS)
 
+docs: setup tools ## Write the charts' READMEs anew from their values
+	@$(RUN) -m tests.charts.docs
+
 servers: setup
 	@$(RUN) -m infra.local.binaries
+
+# What the charts' tests render and check with.
+tools: setup
+	@$(RUN) -m infra.local.binaries helm helm-docs kubeconform
+	@$(RUN) -m tests.charts.schemas
+
+# checkov's pins fit with nobody else's: an environment of its own, in the cache.
+SCAN := $(CACHE)/scan
+scan: setup tools
+	@UV_PROJECT_ENVIRONMENT="$(SCAN)" "$(UV)" sync --quiet --frozen --only-group scan --python "$(PYTHON)"
+	@$(RUN) -m tests.charts.scan "$(SCAN)/bin/checkov"
 
 # Installed into a directory of its own, then moved into place in one step: two runs at once do no harm.
 uv:

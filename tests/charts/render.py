@@ -26,6 +26,7 @@ RELEASE, NAMESPACE = "test", "agents"
 KUBE_VERSION = "1.34.4"
 
 Object = dict[str, Any]
+Stack = str | Path | Mapping[str, Any]
 
 
 class Refused(Exception):
@@ -37,7 +38,7 @@ def render_chart(
     values: Mapping[str, Any] | None = None,
     show_only: Sequence[str] = (),
     *,
-    stack: str | Mapping[str, Any] = "production",
+    stack: Stack = "production",
     kube_version: str = KUBE_VERSION,
 ) -> list[Object]:
     """Render a chart of this project with the values that `make budget` writes for `stack`, and `values` over them.
@@ -45,12 +46,16 @@ def render_chart(
     Args:
         values: like a further `-f` file: mappings are merged, everything else is replaced, None removes a key.
         show_only: templates to keep, such as `templates/deployment.yaml`.
-        stack: `local` or `production` (the examples in infra/), or a stack config by section.
+        stack: `local` or `production` (the examples in infra/), a stack file, or a stack config by section.
 
     Raises:
         Refused: a guard or the schema said no.
     """
-    text = template(chart, values, show_only, stack=stack, kube_version=kube_version)
+    return objects(template(chart, values, show_only, stack=stack, kube_version=kube_version))
+
+
+def objects(text: str) -> list[Object]:
+    """The objects in what helm printed."""
     return [document for document in YAML(typ="safe", pure=True).load_all(text) if document is not None]
 
 
@@ -65,38 +70,49 @@ def template(
     values: Mapping[str, Any] | None = None,
     show_only: Sequence[str] = (),
     *,
-    stack: str | Mapping[str, Any] = "production",
+    stack: Stack = "production",
     kube_version: str = KUBE_VERSION,
 ) -> str:
     """What `helm template` prints. Raises Refused."""
-    layers = [solved_values(chart, stack), dict(values or {})]
+    shown = [option for name in show_only for option in ("--show-only", name)]
+    return helm(["template", RELEASE], chart, values, shown, stack=stack, kube_version=kube_version)
+
+
+def helm(
+    command: Sequence[str],
+    chart: str,
+    values: Mapping[str, Any] | None = None,
+    options: Sequence[str] = (),
+    *,
+    stack: Stack = "production",
+    kube_version: str = KUBE_VERSION,
+) -> str:
+    """What a helm command says about a chart with these values. Raises Refused when it fails."""
+    whole = [str(binary("helm")), *command, str(CHARTS / chart), "--namespace", NAMESPACE]
+    whole += ["--kube-version", kube_version, *options]
     with tempfile.TemporaryDirectory() as directory:
-        command = [str(binary("helm")), "template", RELEASE, str(CHARTS / chart)]
-        command += ["--namespace", NAMESPACE, "--kube-version", kube_version]
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate([solved_values(chart, stack), values or {}]):
             file = Path(directory, f"{index}.json")
             file.write_text(json.dumps(layer))
-            command += ["-f", str(file)]
-        for name in show_only:
-            command += ["--show-only", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+            whole += ["-f", str(file)]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Refused(done.stderr)
+        raise Refused(done.stdout + done.stderr)
     return done.stdout
 
 
-def solved_values(chart: str, stack: str | Mapping[str, Any] = "production") -> dict[str, Any]:
+def solved_values(chart: str, stack: Stack = "production") -> dict[str, Any]:
     """The chart's part of what `make budget VALUES=DIR` writes; empty for a chart that the budget does not size."""
     return deepcopy(helm_values(solved(stack)).get(chart, {}))
 
 
-def solved(stack: str | Mapping[str, Any] = "production") -> Solution:
-    """The budget of an example in infra/, or of a stack config by section."""
+def solved(stack: Stack = "production") -> Solution:
+    """The budget of an example in infra/, of a stack file, or of a stack config by section."""
     if isinstance(stack, str):
-        return _solved_example(stack)
-    return solve(parse_config(stack, "test"))
+        stack = STACKS / f"Pulumi.{stack}.yaml"
+    return _solved_file(stack) if isinstance(stack, Path) else solve(parse_config(stack, "test"))
 
 
 @functools.cache
-def _solved_example(name: str) -> Solution:
-    return solve(load_config(STACKS / f"Pulumi.{name}.yaml"))
+def _solved_file(path: Path) -> Solution:
+    return solve(load_config(path))

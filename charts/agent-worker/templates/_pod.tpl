@@ -38,12 +38,16 @@ tolerations:
 {{- end -}}
 {{- end -}}
 
-{{/* Native sidecars: init containers that stay. Plain ones would get SIGTERM with the worker and be gone while it drains. */}}
+{{/*
+Native sidecars: init containers that stay. Plain ones would get SIGTERM with the worker and be gone while it drains. What
+a container does not say of its security is what the worker's says.
+*/}}
 {{- define "agent-worker.initContainers" -}}
-{{- with .Values.extraInitContainers }}
-{{ toYaml . }}
+{{- $secured := dict "securityContext" (include "agent-worker.containerSecurityContext" . | fromYaml) -}}
+{{- range .Values.extraInitContainers }}
+{{ list (merge (dict) . $secured) | toYaml }}
 {{- end }}
 {{- range .Values.sidecars }}
-{{ list (merge (dict "restartPolicy" "Always") .) | toYaml }}
+{{ list (merge (dict "restartPolicy" "Always") . $secured) | toYaml }}
 {{- end }}
 {{- end -}}

@@ -1,0 +1,121 @@
+"""`python -m tests.charts.scan CHECKOV`: what checkov finds insecure in every scenario and every Dockerfile.
+
+Exit status 1 when it finds something that is not in EXCEPTIONS, or no longer finds something that is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.charts.render import ROOT
+from tests.charts.scenarios import SCENARIOS
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check that failed, in a chart or for a Dockerfile."""
+
+    check: str
+    where: str
+    resource: str
+    title: str
+
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """Under which it may be excepted."""
+        chart = () if self.where.startswith("docker/") else (("charts", self.check),)
+        return ((self.where, self.check), *chart)
+
+    @property
+    def accepted(self) -> bool:
+        return any(key in EXCEPTIONS for key in self.keys)
+
+
+# What is accepted, by (chart, or "charts" for all, or Dockerfile; check), and why.
+EXCEPTIONS = {
+    (
+        "charts",
+        "CKV_K8S_11",
+    ): "CPU is requested; a limit would throttle audio, or a database that everybody waits for",
+    (
+        "charts",
+        "CKV_K8S_15",
+    ): "a digest, or a tag that is never moved, needs no second pull; Always is one value away",
+    ("charts", "CKV_K8S_35"): "LiveKit, its server and the exporters read variables, not files",
+    ("charts", "CKV_K8S_43"): "the scenarios show tags where they are about tags; every chart takes digests",
+    (
+        "redis",
+        "CKV_K8S_8",
+    ): "a server that is busy with a long command is not to be killed, and one that is gone ends",
+    ("redis", "CKV_K8S_40"): "the official image's own user",
+    ("mongodb", "CKV_K8S_8"): "as for redis",
+    ("mongodb", "CKV_K8S_40"): "the official image's own user",
+    (
+        "livekit",
+        "CKV_K8S_19",
+    ): "hostNetwork is a scenario: media without node ports, for development clusters",
+    ("livekit", "CKV_K8S_40"): "the scenario shows that the user can be set",
+    ("docker/agent/Dockerfile", "CKV_DOCKER_2"): "Kubernetes ignores HEALTHCHECK; the chart has the probes",
+    ("docker/agent/Dockerfile", "CKV_DOCKER_7"): "the base is an argument, whose default names a version",
+}
+
+
+def main(checkov: str) -> int:
+    """Scan; the exit status."""
+    found = [*_charts(checkov), *_dockerfiles(checkov)]
+    new = [finding for finding in found if not finding.accepted]
+    for finding in new:
+        print(f"{finding.where}: {finding.check} {finding.title}: {finding.resource}", file=sys.stderr)
+    stale = EXCEPTIONS.keys() - {key for finding in found for key in finding.keys}
+    for where, check in sorted(stale):
+        print(f"{where}: {check} is excepted and no longer found: remove it", file=sys.stderr)
+    if new or stale:
+        return 1
+    print(
+        f"checkov: {len(SCENARIOS)} scenarios and the Dockerfiles, {len(EXCEPTIONS)} exceptions with reasons"
+    )
+    return 0
+
+
+def _charts(checkov: str) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory() as directory:
+        files = {}
+        for scenario in SCENARIOS:
+            file = Path(directory, f"{scenario.chart}-{scenario.name}.yaml")
+            file.write_text(scenario.rendered())
+            files[file.name] = scenario.chart
+        for failed in _failed(checkov, "kubernetes", directory):
+            yield _finding(failed, files[Path(failed["file_path"]).name])
+
+
+def _dockerfiles(checkov: str) -> Iterator[Finding]:
+    for failed in _failed(checkov, "dockerfile", str(ROOT / "docker" / "agent")):
+        yield _finding(failed, f"docker/agent/{Path(failed['file_path']).name}")
+
+
+def _finding(failed: dict[str, Any], where: str) -> Finding:
+    return Finding(failed["check_id"], where, failed["resource"], failed["check_name"])
+
+
+def _failed(checkov: str, framework: str, directory: str) -> list[dict[str, Any]]:
+    command = [checkov, "--directory", directory, "--framework", framework, "--skip-download", "--quiet"]
+    done = subprocess.run([*command, "--output", "json"], capture_output=True, text=True, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        sys.exit(f"checkov said nothing that could be read:\n{done.stdout}{done.stderr}")
+    if answer.get("passed") == 0 and "results" not in answer:
+        sys.exit(f"checkov looked at nothing in {directory}")
+    failed: list[dict[str, Any]] = answer["results"]["failed_checks"]
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
