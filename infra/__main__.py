@@ -23,7 +23,7 @@ from infra.components.charts import Place
 from infra.components.operators import Operators
 from infra.config import ConfigError
 from infra.explore import most_jobs
-from infra.program import stack_values
+from infra.program import stack_values, summary
 from infra.report import print_report
 from infra.rollover import Refused, plan_rollover
 from infra.running import ClusterError, look
@@ -48,7 +48,7 @@ for cell, rollover in rollovers.items():
 
 table = io.StringIO()
 print_report(Console(file=table, width=110, highlight=False), source, solution, (), most_jobs(config))
-pulumi.export("budget", solution.as_dict())
+pulumi.export("budget", summary(solution))
 pulumi.export("budget_table", table.getvalue())
 pulumi.export("endpoints", endpoints)
 pulumi.export(

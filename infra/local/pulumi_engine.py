@@ -1,11 +1,13 @@
 """The Pulumi engine that this project builds where no release of it can be had: a directory to put first on PATH.
 
-`python -m infra.local.pulumi_engine` prints it. It holds `pulumi` and `pulumi-language-python`, and beside the
-latter the script with which it starts a Python program; that script lies in the engine's own Go module.
+`python -m infra.local.pulumi_engine` prints it. It holds `pulumi`, the Python language host, which is older than the
+engine, and what makes up for its age: the script with which it starts a program (from the engine's own module), a
+`python` that it asks for packages, and a runtime named `venv` for policy packs, which it cannot start.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,13 +23,23 @@ from infra.local.go_toolchain import BuildError, find_go
 PROGRAMS = ("pulumi", "pulumi-language-python")
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 STARTER = "pulumi-language-python-exec"
+PACK_STARTER = "pulumi-analyzer-policy-python"
+PACK_RUNTIME = "venv"
+
+# The host asks for a list of packages to learn which plugins to fetch; uv makes environments without pip, and where
+# this engine is needed nothing is fetched.
+PYTHON = """#!/bin/sh
+[ "$2" = pip ] && { echo '[]'; exit 0; }
+exec "${AGENT_DATASTORES_PYTHON:-python3}" "$@"
+"""
 
 
 def engine_directory() -> Path:
     """Builds what is missing, for minutes when nothing is cached. Raises BuildError."""
     built = build_missing(PROGRAMS)
     # Named by both builds' content: another pin is another directory.
-    name = "-".join(["pulumi", *(path.parent.name.rpartition("-")[2] for path in built.values())])
+    made = hashlib.sha256(PYTHON.encode()).hexdigest()[:8]
+    name = "-".join(["pulumi", made, *(path.parent.name.rpartition("-")[2] for path in built.values())])
     directory = cache_directory() / name
     if directory.exists():
         return directory
@@ -35,8 +47,12 @@ def engine_directory() -> Path:
     try:
         for program, path in built.items():
             os.link(path, workspace / program)
-        shutil.copy(_sdk() / "python" / "cmd" / STARTER, workspace / STARTER)
-        (workspace / STARTER).chmod(0o755)
+        shutil.copy(_sdk(PROGRAMS[0]) / "python" / "cmd" / STARTER, workspace / STARTER)
+        pack_starter = f"pulumi-analyzer-policy-{PACK_RUNTIME}"
+        shutil.copy(_sdk(PROGRAMS[1]) / "python" / "dist" / PACK_STARTER, workspace / pack_starter)
+        (workspace / "python").write_text(PYTHON)
+        for made in workspace.iterdir():
+            made.chmod(0o755)
         workspace.chmod(0o755)
         workspace.rename(directory)
     except OSError as error:
@@ -47,11 +63,34 @@ def engine_directory() -> Path:
     return directory
 
 
-def _sdk() -> Path:
-    go = find_go(go_needed([PROGRAMS[0]]), cache_directory())
+def environment(directory: Path, python: Path) -> dict[str, str]:
+    """What a `pulumi` of this directory needs in its environment to run programs by that Python."""
+    return {
+        "PATH": os.pathsep.join([str(directory), os.environ.get("PATH", os.defpath)]),
+        "PULUMI_PYTHON_CMD": str(directory / "python"),
+        "AGENT_DATASTORES_PYTHON": str(python),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+
+
+def policy_pack(source: Path, virtualenv: Path, destination: Path) -> Path:
+    """The pack of a folder, for this engine: the same program under the runtime that it can start."""
+    destination.mkdir(parents=True, exist_ok=True)
+    runtime = {"name": PACK_RUNTIME, "options": {"virtualenv": str(virtualenv)}}
+    manifest = {"description": "see infra/policy", "version": "0.1.0", "runtime": runtime}
+    (destination / "PulumiPolicy.yaml").write_text(json.dumps(manifest))
+    program = destination / "__main__.py"
+    program.unlink(missing_ok=True)
+    program.symlink_to(source.resolve() / "__main__.py")
+    return destination
+
+
+def _sdk(program: str) -> Path:
+    """The sdk module that a program is pinned with."""
+    go = find_go(go_needed([program]), cache_directory())
     answer = subprocess.run(
         [go.command, "mod", "download", "-json", SDK],
-        cwd=source_of(PROGRAMS[0]),
+        cwd=source_of(program),
         env=go.environment,
         capture_output=True,
         text=True,

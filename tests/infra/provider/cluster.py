@@ -107,8 +107,8 @@ class Cluster:
     ) -> tuple[Object, tuple[str, ...]]:
         """One request; the answer and its warnings. Raises ApiError."""
         headers = {"Accept": "application/json", "Content-Type": content}
-        if token := self._client.configuration.get_api_key_with_prefix("authorization"):
-            headers["Authorization"] = token
+        for setting in self._client.configuration.auth_settings().values():
+            headers[setting["key"]] = setting["value"]
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         response = self._client.rest_client.pool_manager.request(
             method, url, headers=headers, body=json.dumps(body) if body else None, timeout=SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Any
 
 import grpc
@@ -48,9 +49,9 @@ class Servicer(ProviderServicer):
     async def Configure(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         given = _plain(request.args)
         self._cluster = Cluster(given.get("kubeconfig"), given.get("context"))
-        # Without acceptSecrets the engine sends plain values and marks the outputs itself.
+        # Whoever constructs components must accept secrets: inputs come marked, and outputs are marked like them.
         return proto.ConfigureResponse(
-            acceptSecrets=False, supportsPreview=True, acceptResources=True, acceptOutputs=True
+            acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
         )
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
@@ -68,12 +69,12 @@ class Servicer(ProviderServicer):
         )
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        asked = _plain(request.properties)
-        outputs = await self._apply(asked, request, context)
-        return proto.CreateResponse(id="" if request.preview else _id(asked), properties=outputs)
+        outputs = await self._apply(request.properties, request, context)
+        name = _id(_plain(request.properties))
+        return proto.CreateResponse(id="" if request.preview else name, properties=outputs)
 
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        outputs = await self._apply(_plain(request.news), request, context)
+        outputs = await self._apply(request.news, request, context)
         return proto.UpdateResponse(properties=outputs)
 
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
@@ -81,7 +82,7 @@ class Servicer(ProviderServicer):
         live = await asyncio.to_thread(self._look, asked)
         if live is None:
             return proto.ReadResponse(id="")
-        seen = _struct(projected(live, asked))
+        seen = _struct(projected(live, asked), _secret_keys(request.inputs))
         return proto.ReadResponse(id=request.id, properties=seen, inputs=seen)
 
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -98,20 +99,21 @@ class Servicer(ProviderServicer):
         self._cancelled = True
         return empty_pb2.Empty()
 
-    async def _apply(self, asked: Object, request: Any, context: Any) -> struct_pb2.Struct:
+    async def _apply(self, inputs: struct_pb2.Struct, request: Any, context: Any) -> struct_pb2.Struct:
+        asked = _plain(inputs)
         if _has_unknowns(asked):  # in a preview only
-            return _struct(asked)
+            return inputs
         try:
             applied = await asyncio.to_thread(self._cluster.apply, asked, dry_run=request.preview)
         except ApiError as error:
             # In a preview the namespace or the definition may be of this very update.
             if request.preview and error.status == 404:
-                return _struct(asked)
+                return inputs
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{_id(asked)}: {error}")
             raise
         if not request.preview:
-            await self._wait(asked, request.timeout or DEFAULT_TIMEOUT_SECONDS, context)
-        return _struct(projected(applied.live, asked))
+            await self._wait(asked, _timeout(asked, request.timeout), context)
+        return _struct(projected(applied.live, asked), _secret_keys(inputs))
 
     async def _wait(self, asked: Object, seconds: float, context: Any) -> None:
         deadline = time.monotonic() + seconds
@@ -148,12 +150,35 @@ def _id(item: Object) -> str:
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
 
 
+def _timeout(item: Object, given: float) -> float:
+    """The resource's own, the annotation's as with the real plugin, or the default."""
+    annotations = item["metadata"].get("annotations") or {}
+    return given or float(annotations.get("pulumi.com/timeoutSeconds", DEFAULT_TIMEOUT_SECONDS))
+
+
 def _plain(struct: struct_pb2.Struct) -> Object:
-    return dict(json_format.MessageToDict(struct))
+    """The object, without the marks of what is secret in it."""
+    return dict(_unmarked(json_format.MessageToDict(struct)))
 
 
-def _struct(item: Object) -> struct_pb2.Struct:
-    return json_format.ParseDict(item, struct_pb2.Struct())
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
+            return _unmarked(value["value"])
+        return {key: _unmarked(inner) for key, inner in value.items()}
+    return [_unmarked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _secret_keys(struct: struct_pb2.Struct) -> set[str]:
+    """Top-level keys with a secret anywhere in them."""
+    marked = json_format.MessageToDict(struct)
+    return {key for key, value in marked.items() if _unmarked(value) != value}
+
+
+def _struct(item: Object, secret: Collection[str] = ()) -> struct_pb2.Struct:
+    mark = {rpc._special_sig_key: rpc._special_secret_sig}
+    marked = {key: mark | {"value": value} if key in secret else value for key, value in item.items()}
+    return json_format.ParseDict(marked, struct_pb2.Struct())
 
 
 def _has_unknowns(value: Any) -> bool:
