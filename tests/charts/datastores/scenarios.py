@@ -1,9 +1,7 @@
-"""The scenarios of charts/{mongodb,redis,livekit}: `ci/NAME-values.yaml`, each solved for `ci/NAME-stack.yaml` or else
-`ci/stack.yaml`."""
+"""What the tables about MongoDB, Redis and LiveKit ask of a scenario of theirs."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +11,25 @@ from ruamel.yaml import YAML
 
 from infra.solution import Datastore, Solution
 from infra.stackfile import read_stack_file
+from tests.charts import scenarios
 from tests.charts.render import CHARTS, Object, render_chart, solved
-
-Stack = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """One values file of a chart, and the stack it is rendered for."""
-
-    chart: str
-    name: str
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return _read(CHARTS / self.chart / "ci" / f"{self.name}-values.yaml")
+class Scenario(scenarios.Scenario):
+    """A scenario, its side of the budget, and what comes of it when something is changed."""
 
     @property
     def engine(self) -> str:
-        default: str = _read(CHARTS / self.chart / "values.yaml").get("engine", "")
-        return str(self.values.get("engine", default))
+        """Which server it renders; "" for LiveKit, which has but one."""
+        defaults = YAML(typ="safe").load(CHARTS / self.chart / "values.yaml")
+        return str(self.values.get("engine", defaults.get("engine", "")))
 
     @property
-    def stack(self) -> Stack:
-        folder = CHARTS / self.chart / "ci"
-        files = [folder / f"{self.name}-stack.yaml", folder / "stack.yaml"]
-        found = next((file for file in files if file.exists()), None)
-        return dict(read_stack_file(found)[0]) if found else {}
+    def config(self) -> dict[str, Any]:
+        """The stack it is solved for, by section."""
+        assert isinstance(self.stack, Path)
+        return dict(read_stack_file(self.stack)[0])
 
     @property
     def solution(self) -> Solution:
@@ -51,11 +41,7 @@ class Scenario:
 
     def render(self, **values: Any) -> list[Object]:
         """The objects, with these top-level values over the scenario's (mappings are merged)."""
-        return render_chart(self.chart, merged(self.values, values), stack=self.stack or "production")
-
-    def objects(self) -> list[Object]:
-        """The objects as they are, rendered once for all tests: not to be changed."""
-        return _rendered(self)
+        return render_chart(self.chart, merged(self.values, values), stack=self.stack)
 
     def one(self, kind: str, **values: Any) -> Object:
         """The only object of a kind."""
@@ -67,21 +53,11 @@ class Scenario:
         return f"{self.chart}-{self.name}"
 
 
-def scenarios(*charts: str) -> list[Scenario]:
-    """Every scenario of these charts."""
-    return [
-        Scenario(chart, file.name.removesuffix("-values.yaml"))
-        for chart in charts
-        for file in sorted((CHARTS / chart / "ci").glob("*-values.yaml"))
-    ]
-
-
-@functools.cache
-def _rendered(scenario: Scenario) -> list[Object]:
-    return scenario.render()
-
-
-ALL = scenarios("mongodb", "redis", "livekit")
+ALL = [
+    Scenario(one.chart, one.name)
+    for one in scenarios.SCENARIOS
+    if one.chart in ("mongodb", "redis", "livekit")
+]
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +89,3 @@ def containers(pod: Object) -> list[Object]:
 def container(pod: Object, name: str) -> Object:
     (found,) = (one for one in containers(pod) if one["name"] == name)
     return dict(found)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return dict(YAML(typ="safe").load(file) or {})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.values import seal
-from tests.charts.datastores.scenarios import Scenario, Stack
+from tests.charts.datastores.scenarios import Scenario
 from tests.charts.render import Refused, render_chart, solved_values
 
 MONGODB, REDIS, LIVEKIT = (Scenario(chart, "default") for chart in ("mongodb", "redis", "livekit"))
@@ -193,9 +193,9 @@ def test_refused_by_name(case: Refusal) -> None:
         assert words in str(refused.value)
 
 
-def without(scenario: Scenario, consumer: str) -> Stack:
+def without(scenario: Scenario, consumer: str) -> dict[str, Any]:
     """The scenario's stack as if nobody had thought of this consumer."""
-    stack = scenario.stack
+    stack = scenario.config
     consumers = {name: one for name, one in stack[scenario.chart]["consumers"].items() if name != consumer}
     return {**stack, scenario.chart: {**stack[scenario.chart], "consumers": consumers}}
 
@@ -227,7 +227,7 @@ def test_a_consumer_that_the_budget_does_not_pay_for_is_refused_with_the_row_to_
 
 
 def test_sentinels_that_the_operator_would_not_limit_so_are_refused() -> None:
-    stack = {**REPLICATION.stack, "redis": {**REPLICATION.stack["redis"], "sentinel_limit": 500}}
+    stack = {**REPLICATION.config, "redis": {**REPLICATION.config["redis"], "sentinel_limit": 500}}
     with pytest.raises(Refused, match=r"Sentinels of 500 clients \(redis.sentinel_limit in the stack file\)"):
         render_chart("redis", REPLICATION.values, stack=stack)
 
@@ -250,7 +250,7 @@ def test_figures_edited_by_hand_are_refused(scenario: Scenario) -> None:
     "scenario", [Scenario("mongodb", "external"), Scenario("redis", "external")], ids=str
 )
 def test_a_budget_that_does_not_fit_is_refused_even_if_it_was_solved(scenario: Scenario) -> None:
-    stack = {"fleet": scenario.stack["fleet"], scenario.chart: {"limit": 50}}
+    stack = {"fleet": scenario.config["fleet"], scenario.chart: {"limit": 50}}
     block = solved_values(scenario.chart, stack)["budget"]
     assert block["seal"] == seal({key: value for key, value in block.items() if key != "seal"})
     with pytest.raises(Refused, match=rf"the budget does not fit \({scenario.chart}: "):
