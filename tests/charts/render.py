@@ -26,7 +26,7 @@ RELEASE, NAMESPACE = "test", "agents"
 KUBE_VERSION = "1.34.4"
 
 Object = dict[str, Any]
-Stack = str | Path | Mapping[str, Any]
+Stack = str | Path | Mapping[str, Any] | None
 
 
 class Refused(Exception):
@@ -46,7 +46,7 @@ def render_chart(
     Args:
         values: like a further `-f` file: mappings are merged, everything else is replaced, None removes a key.
         show_only: templates to keep, such as `templates/deployment.yaml`.
-        stack: `local` or `production` (the examples in infra/), a stack file, or a stack config by section.
+        stack: `local` or `production` (the examples in infra/), a stack file, a stack config by section; None: none.
 
     Raises:
         Refused: a guard or the schema said no.
@@ -103,10 +103,10 @@ def helm(
 
 def solved_values(chart: str, stack: Stack = "production") -> dict[str, Any]:
     """The chart's part of what `make budget VALUES=DIR` writes; empty for a chart that the budget does not size."""
-    return deepcopy(helm_values(solved(stack)).get(chart, {}))
+    return {} if stack is None else deepcopy(helm_values(solved(stack)).get(chart, {}))
 
 
-def solved(stack: Stack = "production") -> Solution:
+def solved(stack: str | Path | Mapping[str, Any] = "production") -> Solution:
     """The budget of an example in infra/, of a stack file, or of a stack config by section."""
     if isinstance(stack, str):
         stack = STACKS / f"Pulumi.{stack}.yaml"

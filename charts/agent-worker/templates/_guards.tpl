@@ -1,5 +1,5 @@
 {{/*
-What the schema cannot say, in one place (guards.yaml includes it whatever is rendered). Each message names the key, what
+What the schema cannot say, in one place (agent-worker.metadata includes it). Each message names the key, what
 was given and what would do. Numbers are compared where they are placed, in _figures.tpl; those of parts that are off
 are compared here.
 */}}

@@ -33,8 +33,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end -}}
 
+{{/* Whatever helm renders first, the guards come before it: it keeps no order among templates. */}}
 {{- define "agent-worker.metadata" -}}
-{{- include "agent-worker.checkBudget" . -}}
+{{- include "agent-worker.guards" . -}}
 name: {{ include "agent-worker.fullname" . }}
 namespace: {{ .Release.Namespace }}
 labels:
