@@ -26,7 +26,7 @@ RELEASE, NAMESPACE = "test", "agents"
 KUBE_VERSION = "1.34.4"
 
 Object = dict[str, Any]
-Stack = str | Path | Mapping[str, Any] | None
+Stack = str | Path | Mapping[str, Any]
 
 
 class Refused(Exception):
@@ -38,7 +38,7 @@ def render_chart(
     values: Mapping[str, Any] | None = None,
     show_only: Sequence[str] = (),
     *,
-    stack: Stack = "production",
+    stack: Stack | None = "production",
     kube_version: str = KUBE_VERSION,
 ) -> list[Object]:
     """Render a chart of this project with the values that `make budget` writes for `stack`, and `values` over them.
@@ -70,7 +70,7 @@ def template(
     values: Mapping[str, Any] | None = None,
     show_only: Sequence[str] = (),
     *,
-    stack: Stack = "production",
+    stack: Stack | None = "production",
     kube_version: str = KUBE_VERSION,
 ) -> str:
     """What `helm template` prints. Raises Refused."""
@@ -84,7 +84,7 @@ def helm(
     values: Mapping[str, Any] | None = None,
     options: Sequence[str] = (),
     *,
-    stack: Stack = "production",
+    stack: Stack | None = "production",
     kube_version: str = KUBE_VERSION,
 ) -> str:
     """What a helm command says about a chart with these values. Raises Refused when it fails."""
@@ -101,12 +101,12 @@ def helm(
     return done.stdout
 
 
-def solved_values(chart: str, stack: Stack = "production") -> dict[str, Any]:
+def solved_values(chart: str, stack: Stack | None = "production") -> dict[str, Any]:
     """The chart's part of what `make budget VALUES=DIR` writes; empty for a chart that the budget does not size."""
     return {} if stack is None else deepcopy(helm_values(solved(stack)).get(chart, {}))
 
 
-def solved(stack: str | Path | Mapping[str, Any] = "production") -> Solution:
+def solved(stack: Stack = "production") -> Solution:
     """The budget of an example in infra/, of a stack file, or of a stack config by section."""
     if isinstance(stack, str):
         stack = STACKS / f"Pulumi.{stack}.yaml"

@@ -53,9 +53,7 @@ def as_it_is(scenario: str = "default") -> list[Object]:
 
 def budget(scenario: str = "default") -> Solution:
     """What the scenario is solved for."""
-    stack = Scenario("agent-worker", scenario).stack
-    assert stack is not None
-    return solved(stack)
+    return solved(Scenario("agent-worker", scenario).stack)
 
 
 def kinds(objects: list[Object]) -> set[str]:
