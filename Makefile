@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo up soak bench budget docs uv servers tools scan
+.PHONY: help setup check test test-datastores demo up soak bench budget docs uv servers tools scan
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -21,7 +21,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python
 RUN := .venv/bin/python
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: uv ## Install the pinned Python packages into .venv
 	@"$(UV)" sync --frozen --python "$(PYTHON)"
@@ -35,6 +35,10 @@ check: setup scan ## Formatting, lint, types, lock file, what is insecure in cha
 
 test: setup servers tools ## Unit and integration tests (ARGS="-k budget" picks some)
 	@$(RUN) -m pytest $(ARGS)
+
+test-datastores: setup servers ## Every datastore's promises against its real server; Weaviate's build takes minutes
+	@$(RUN) -m infra.local.binaries weaviate
+	@$(RUN) -m pytest tests/conformance -m datastores $(ARGS)
 
 demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n])
 	@$(RUN) -m infra.local demo $(if $(CALLS),--calls $(CALLS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(WORKERS),--workers $(WORKERS))

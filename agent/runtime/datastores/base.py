@@ -149,7 +149,7 @@ async def _close(datastore: Datastore, scope: Scope) -> None:
         # A task of its own: a close that ignores its cancel must not hold up the ones after it.
         closing = asyncio.ensure_future(datastore.close())
         try:
-            await asyncio.wait({closing}, timeout=scope.close_share())
+            await _wait_out(closing, scope.close_share())
         finally:
             seconds = time.perf_counter() - started
             if problem := _problem(closing):
@@ -159,6 +159,20 @@ async def _close(datastore: Datastore, scope: Scope) -> None:
             metrics.CLOSE_SECONDS.labels(datastore.name).observe(seconds)
             scope.datastores.pop(datastore.name, None)
             publish(datastore)
+
+
+async def _wait_out(closing: asyncio.Future[None], seconds: float) -> None:
+    """Wait for a close as long as it may take. A cancel comes through afterwards: it must not leave sockets open."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while not closing.done() and (left := deadline - loop.time()) > 0:
+        try:
+            await asyncio.wait({closing}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _problem(closing: asyncio.Future[None]) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
+import pymongo
 from beanie import Document, init_beanie
 from pymongo import AsyncMongoClient, monitoring
 from pymongo.asynchronous.database import AsyncDatabase
@@ -27,6 +28,7 @@ IDLE_TIMEOUT_MS = 60_000
 # How soon an idle client notices that its server died, and its gauge with it; PyMongo's default of 10 s is too late for
 # gauges that are true within 5 s. A look is one small command.
 HEARTBEAT_MS = 2_500
+END_SESSIONS_SECONDS = 1.0
 
 
 class MongoClient(AsyncMongoClient[dict[str, Any]]):
@@ -140,7 +142,10 @@ class MongoDB:
             await self.database.command("ping")
 
     async def close(self) -> None:
-        await self.client.close()
+        # The driver first tells the server that its sessions end, and would wait SOCKET_TIMEOUT_MS for one that hangs,
+        # longer than a close may take, with every socket still open (measured).
+        with pymongo.timeout(END_SESSIONS_SECONDS):
+            await self.client.close()
         self._closed = True
 
     def connections(self) -> Connections:

@@ -30,11 +30,12 @@ class Redis:
 
 async def start(run: Run, maxclients: int) -> Redis:
     """Start it with `maxclients` connections, operators' reserve included."""
-    return await retry_on_clash(lambda: _start(run, maxclients))
+    password = secrets.token_urlsafe(24)
+    return await retry_on_clash(lambda: start_on(run, free_port(), password, maxclients))
 
 
-async def _start(run: Run, maxclients: int) -> Redis:
-    port, password = free_port(), secrets.token_urlsafe(24)
+async def start_on(run: Run, port: int, password: str, maxclients: int) -> Redis:
+    """Start it on a port of yours: a restart, when it ran before; it comes back empty."""
     file = run.private_file("valkey.conf", config(port, run.directory("redis"), password, maxclients))
     process = run.start("valkey-server", [binary("valkey-server"), file])
     ping = f"AUTH {password}\r\nPING\r\n".encode()
