@@ -51,8 +51,8 @@ def engine_directory() -> Path:
         pack_starter = f"pulumi-analyzer-policy-{PACK_RUNTIME}"
         shutil.copy(_sdk(PROGRAMS[1]) / "python" / "dist" / PACK_STARTER, workspace / pack_starter)
         (workspace / "python").write_text(PYTHON)
-        for made in workspace.iterdir():
-            made.chmod(0o755)
+        for file in workspace.iterdir():
+            file.chmod(0o755)
         workspace.chmod(0o755)
         workspace.rename(directory)
     except OSError as error:
