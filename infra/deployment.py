@@ -120,4 +120,9 @@ class DeploymentConfig(Section):
         for chart, own in values.items():
             if "budget" in own:
                 raise refuse(f"values of {chart} without budget: that block is solved, not written")
+        quota = values.get("agent-worker", {}).get("quota", {})
+        if isinstance(quota, dict) and quota.get("enabled") is False:
+            raise refuse(
+                "values of agent-worker without quota.enabled: false, the last line before the databases"
+            )
         return values

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from infra.kind.programs import programs
 
 from infra.stackfile import read_stack_file
 from tests.infra.control_plane import ControlPlane, control_plane
@@ -28,6 +27,7 @@ LIMIT = re.compile(r"maxIncomingConnections: (\d+)")
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    programs = pytest.importorskip("infra.kind.programs").programs
     with control_plane(programs(), tmp_path_factory.mktemp("control-plane")) as running:
         yield running
 
