@@ -1,0 +1,52 @@
+"""Files that take long to make, kept in the cache under a key of what goes into them, and made by one run at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.local.binaries import cache_directory
+
+
+def key_of(*parts: Path | str) -> str:
+    """12 hex digits over the content of files and folders, and over texts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for path in _files(part) if isinstance(part, Path) else ():
+            content = path.read_bytes()
+            digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+        if isinstance(part, str):
+            digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def once(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The directory `<cache>/kind/<name>-<key>`, filled by `make` if it is not there. It appears in one rename.
+
+    Another run that is at it is waited for; what it left half done is removed.
+    """
+    kind = cache_directory() / "kind"
+    kind.mkdir(parents=True, exist_ok=True)
+    done = kind / f"{name}-{key}"
+    if done.exists():
+        return done
+    with (kind / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it with the process, whatever ends that
+        if not done.exists():
+            for stale in kind.glob(f".{name}.*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            unfinished = Path(tempfile.mkdtemp(dir=kind, prefix=f".{name}."))
+            make(unfinished)
+            unfinished.chmod(0o755)
+            unfinished.rename(done)
+    return done
+
+
+def _files(part: Path) -> list[Path]:
+    if part.is_file():
+        return [part]
+    return sorted(path for path in part.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -1,0 +1,161 @@
+"""The kind cluster: one control plane and two workers, its credentials in the per-user cache, never in ~/.kube."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.kind import node_image
+from infra.kind.engine import Engine
+from infra.kind.shell import KindError, run
+from infra.local.binaries import binary, cache_directory
+
+NAME = os.environ.get("KIND_CLUSTER", "agent-datastores")
+WORKERS = 2
+# What the API server's address is bound to on this machine; the port is chosen by the system.
+CONFIG = (
+    """\
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+networking: {apiServerAddress: 127.0.0.1}
+nodes:
+  - role: control-plane
+"""
+    + WORKERS * "  - role: worker\n"
+)
+CREATE_SECONDS = 600
+READY_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is there."""
+
+    engine: Engine
+
+    @property
+    def kubeconfig(self) -> Path:
+        return cache_directory() / "kind" / f"{NAME}.kubeconfig"
+
+    @property
+    def control_plane(self) -> str:
+        return f"{NAME}-control-plane"
+
+    @property
+    def workers(self) -> list[str]:
+        return [f"{NAME}-worker{'' if number == 1 else number}" for number in range(1, WORKERS + 1)]
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, within: float = 120) -> str:
+        """The node's own kubectl, which has the cluster's version."""
+        return self.engine.docker(
+            *self.kubectl_command(*arguments)[1:], stdin=stdin.encode() if stdin else None, within=within
+        )
+
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """The same as a command line, for what is followed while it runs."""
+        inside = ["exec", "--interactive", self.control_plane, "kubectl"]
+        return ["docker", *inside, "--kubeconfig=/etc/kubernetes/admin.conf", *arguments]
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """An object or a list of the API, as JSON."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", "--output=json", *arguments))
+        return found
+
+    def apply(self, objects: Sequence[dict[str, Any]]) -> None:
+        """Make or change these; through standard input, so that a Secret stands in no argument."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(listed))
+
+    def helm(self, *arguments: str | Path, within: float = 600) -> str:
+        environment = self.engine.environment | {"KUBECONFIG": str(self.kubeconfig)}
+        return run([binary("helm"), *arguments], env=environment, within=within)
+
+    def load(self, images: Sequence[str]) -> None:
+        """Bring images of the engine to the nodes; those that are there are left alone."""
+        self.kind("load", "docker-image", "--name", NAME, *images)
+
+    def kind(self, *arguments: str | Path, within: float = CREATE_SECONDS) -> str:
+        return run([binary("kind"), *arguments], env=self.engine.environment, within=within)
+
+    def address(self, node: str) -> str:
+        """The node container's own address, on the bridge that kind made."""
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return self.engine.docker("inspect", "--format", form, node).strip()
+
+
+def exists(engine: Engine) -> bool:
+    return NAME in run([binary("kind"), "get", "clusters"], env=engine.environment).split()
+
+
+def up(engine: Engine, *, offline: bool) -> Cluster:
+    """The cluster, made where there is none, started where its nodes are stopped, with every node ready.
+
+    Raises KindError when it does not come up; what was half made is removed.
+    """
+    cluster = Cluster(engine)
+    if exists(engine):
+        _start_stopped_nodes(cluster)
+        cluster.kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
+    else:
+        _create(cluster, offline=offline)
+    try:
+        cluster.kubectl(
+            "wait",
+            "--for=condition=Ready",
+            "nodes",
+            "--all",
+            f"--timeout={READY_SECONDS}s",
+            within=READY_SECONDS,
+        )
+        for kind, name in (("deployment", "coredns"), ("daemonset", "kindnet"), ("daemonset", "kube-proxy")):
+            cluster.kubectl(
+                "-n", "kube-system", "rollout", "status", f"{kind}/{name}", f"--timeout={READY_SECONDS}s",
+                within=READY_SECONDS,
+            )  # fmt: skip
+    except KindError as error:
+        raise KindError(
+            f"{error}\n  a look inside: docker exec {cluster.control_plane} crictl ps -a"
+        ) from error
+    return cluster
+
+
+def down(engine: Engine) -> None:
+    """Delete the cluster and its network. Nothing happens where there is none."""
+    cluster = Cluster(engine)
+    cluster.kind("delete", "cluster", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
+    cluster.kubeconfig.unlink(missing_ok=True)
+    if not run([binary("kind"), "get", "clusters"], env=engine.environment).strip():
+        with contextlib.suppress(KindError):  # there is none, or containers of somebody else's are on it
+            engine.docker("network", "rm", "kind")
+
+
+def _create(cluster: Cluster, *, offline: bool) -> None:
+    image: list[str | Path] = ["--image", node_image.node_image(cluster.engine)] if offline else []
+    print("  cluster: creating", flush=True)
+    arguments: list[str | Path] = [
+        "--name",
+        NAME,
+        "--kubeconfig",
+        cluster.kubeconfig,
+        *image,
+        "--config",
+        "/dev/stdin",
+    ]
+    run(
+        [binary("kind"), "create", "cluster", *arguments, "--wait", "180s"],
+        env=cluster.engine.environment,
+        stdin=CONFIG.encode(),
+        within=CREATE_SECONDS,
+    )
+
+
+def _start_stopped_nodes(cluster: Cluster) -> None:
+    for node in (cluster.control_plane, *cluster.workers):
+        state = cluster.engine.docker("inspect", "--format", "{{.State.Running}}", node).strip()
+        if state != "true":
+            cluster.engine.docker("start", node)

@@ -1,0 +1,165 @@
+"""The stack in the cluster: the charts, with the values that the budget wrote and the few that this cluster needs.
+
+Everything is one namespace, whose label has the API server refuse what is not `restricted`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from infra.budget import solve
+from infra.config import load_config
+from infra.kind import images as built
+from infra.kind import secrets
+from infra.kind.cluster import Cluster
+from infra.kind.shell import KindError
+from infra.local.conversation import Line
+from infra.local.go_toolchain import ROOT
+from infra.solution import Solution
+from infra.values import helm_values
+
+STACK = ROOT / "infra" / "Pulumi.kind.yaml"
+NAMESPACE = "agents"
+AGENT_NAME = "assistant"
+SIGNAL_PORT, SIGNAL_NODE_PORT, MEDIA_TCP, MEDIA_UDP = 7880, 30880, 30881, 30882
+# A busy machine of two cores, with everything starting at once; a worker waits for its datastores and retries.
+READY_SECONDS = 600
+FIRST = ("livekit", "mongodb", "redis")
+FLEET = "agent-worker"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What is installed: a solved budget, and images by repository."""
+
+    solution: Solution
+    images: dict[str, str]
+    offline: bool
+    charts: Path = ROOT / "charts"
+    fleet: dict[str, Any] | None = None
+    """Further values of the fleet's chart, for one scenario."""
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Of each chart, by its name."""
+        budgets = helm_values(self.solution)
+        own = {
+            "livekit": {"keys": {"existingSecret": secrets.LIVEKIT_KEYS}, **self._image(built.LIVEKIT)},
+            "mongodb": self._mongodb(),
+            "redis": {"auth": {"existingSecret": secrets.REDIS_USERS}, **self._image(built.VALKEY)},
+            FLEET: self._fleet(),
+        }
+        return {chart: {**budgets.get(chart, {}), **values} for chart, values in own.items()}
+
+    def with_fleet(self, **values: Any) -> Stack:
+        """The same with other values of the fleet's chart."""
+        return replace(self, fleet={**(self.fleet or {}), **values})
+
+    def _image(self, repository: str) -> dict[str, Any]:
+        return {"image": {"tag": self.images[repository]}} if repository in self.images else {}
+
+    def _mongodb(self) -> dict[str, Any]:
+        if not self.offline:
+            return {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}}
+        image = {"image": {"tag": self.images[built.FERRETDB]}}
+        return {"engine": "ferretdb", "ferretdb": image, "persistence": {"size": "1Gi"}}
+
+    def _fleet(self) -> dict[str, Any]:
+        variables = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "MONGODB_URL", "REDIS_URL")
+        return {
+            "image": {"repository": built.AGENT, "tag": self.images[built.AGENT]},
+            "agentName": AGENT_NAME,
+            "secrets": {name: {"existingSecret": secrets.WORKER} for name in variables},
+            "networkPolicy": {
+                "livekit": {"tcpPorts": [SIGNAL_PORT, MEDIA_TCP], "udpPorts": [MEDIA_UDP, MEDIA_UDP]}
+            },
+            **(self.fleet or {}),
+        }
+
+
+def stack(images: built.Images, *, offline: bool, file: Path = STACK) -> Stack:
+    """What the stack file asks for. Raises KindError when it does not fit."""
+    solution = solve(load_config(file))
+    if not solution.fits:
+        raise KindError(f"{file}: does not fit; `make budget STACK={file}` says what would")
+    return Stack(solution, images.tags, offline)
+
+
+def install(cluster: Cluster, wanted: Stack) -> None:
+    """Install or change everything, and wait until it is ready. A second run with the same stack changes nothing."""
+    cluster.apply([_namespace()])
+    secrets.ensure(cluster, NAMESPACE, offline=wanted.offline, livekit_url=f"ws://livekit:{SIGNAL_PORT}")
+    for chart in FIRST:
+        release(cluster, wanted, chart)
+    for kind, name in (("deployment", "livekit"), ("statefulset", "mongodb"), ("statefulset", "redis")):
+        rolled_out(cluster, f"{kind}/{name}")
+    release(cluster, wanted, FLEET)
+    rolled_out(cluster, f"deployment/{FLEET}")
+
+
+def release(cluster: Cluster, wanted: Stack, chart: str) -> None:
+    """`helm upgrade --install` of one chart."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "values.yaml"
+        with file.open("w", encoding="utf-8") as text:
+            YAML().dump(wanted.values()[chart], text)
+        cluster.helm(
+            "upgrade",
+            "--install",
+            chart,
+            wanted.charts / chart,
+            "--namespace",
+            NAMESPACE,
+            "--values",
+            file,
+            "--history-max=5",
+            within=READY_SECONDS,
+        )
+
+
+def rolled_out(cluster: Cluster, what: str, *, within: float = READY_SECONDS) -> None:
+    """Wait for it. Raises KindError with the pods' states and last events when it takes too long."""
+    try:
+        cluster.kubectl(
+            "-n", NAMESPACE, "rollout", "status", what, f"--timeout={within:g}s", within=within + 30
+        )
+    except KindError as error:
+        pods = cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "wide")
+        events = cluster.kubectl("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp").splitlines()
+        raise KindError(
+            "\n  ".join([f"{what} is not ready: {error}", *pods.splitlines(), *events[-12:]])
+        ) from error
+
+
+def line(cluster: Cluster) -> Line:
+    """Where callers on this machine place calls: the address of the node that runs livekit-server."""
+    pod = "app.kubernetes.io/name=livekit"
+    pods = cluster.get("pods", "--namespace", NAMESPACE, "--selector", pod)["items"]
+    running = [one for one in pods if "deletionTimestamp" not in one["metadata"]]
+    if not running:
+        raise KindError("no pod of livekit-server: run `make kind-up`")
+    keys = secrets.read(cluster, NAMESPACE, secrets.LIVEKIT_KEYS)
+    url = f"ws://{cluster.address(running[0]['spec']['nodeName'])}:{SIGNAL_NODE_PORT}"
+    return Line(url, keys["LIVEKIT_API_KEY"], keys["LIVEKIT_API_SECRET"], AGENT_NAME)
+
+
+def fingerprint(cluster: Cluster) -> str:
+    """Versions of every object that the charts made: equal before and after a run that changed nothing."""
+    kinds = "deployments,statefulsets,configmaps,services,networkpolicies,secrets,resourcequotas,poddisruptionbudgets,jobs"
+    items = cluster.get(kinds, "--namespace", NAMESPACE)["items"]
+    seen = {
+        f"{one['kind']}/{one['metadata']['name']}": one["metadata"].get("generation", one["metadata"]["uid"])
+        for one in items
+        if not one["metadata"]["name"].startswith("sh.helm.release")
+    }
+    return json.dumps(seen, sort_keys=True, indent=1)
+
+
+def _namespace() -> dict[str, Any]:
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}

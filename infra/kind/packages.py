@@ -1,0 +1,29 @@
+"""Programs that the system's package manager brings: installed where that may be done, else named."""
+
+from __future__ import annotations
+
+import os
+
+from infra.kind.shell import KindError, run, which
+
+# Which Debian package brings which program.
+PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "debootstrap": "debootstrap", "runc": "runc"}
+
+
+def need(*programs: str, offline: bool) -> None:
+    """Have these on the machine. Installs them by apt-get for root with OFFLINE=1.
+
+    Raises KindError, naming the program and how to get it, where it may not or cannot.
+    """
+    missing = sorted({PACKAGES[program] for program in programs if not which(program)})
+    if not missing:
+        return
+    advice = f"sudo apt-get install {' '.join(missing)}"
+    if not offline or os.geteuid() != 0 or not which("apt-get"):
+        raise KindError(f"needed here: {', '.join(missing)} (Debian, Ubuntu: {advice})")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run(["apt-get", "update", "-qq"], env=environment)
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], env=environment)
+    except KindError as error:
+        raise KindError(f"{advice} failed: {error}") from error

@@ -1,0 +1,75 @@
+"""The Secrets of the stack: made once from the system's randomness, read back for callers, changed by name for a rotation."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any
+
+from infra.kind.cluster import Cluster
+
+LIVEKIT_KEYS, REDIS_USERS, MONGODB_USERS, WORKER = (
+    "livekit-keys",
+    "redis-users",
+    "mongodb-users",
+    "agent-datastores",
+)
+
+
+def read(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
+    """A Secret's texts; empty where there is none."""
+    found = cluster.get("secrets", "--namespace", namespace, f"--field-selector=metadata.name={name}")
+    items = found["items"]
+    data: dict[str, str] = items[0].get("data", {}) if items else {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def write(cluster: Cluster, namespace: str, name: str, texts: dict[str, str]) -> None:
+    cluster.apply([_secret(namespace, name, texts)])
+
+
+def ensure(cluster: Cluster, namespace: str, *, offline: bool, livekit_url: str) -> None:
+    """Make those that are missing. A second run changes nothing: passwords stay."""
+    keys = _made_once(
+        cluster,
+        namespace,
+        LIVEKIT_KEYS,
+        {"LIVEKIT_API_KEY": f"API{secrets.token_hex(6)}", "LIVEKIT_API_SECRET": secrets.token_hex(24)},
+    )
+    redis = _made_once(cluster, namespace, REDIS_USERS, _passwords())
+    mongodb = "mongodb://mongodb:27017/agent"  # FerretDB has no users
+    if not offline:
+        users = _made_once(cluster, namespace, MONGODB_USERS, _passwords())
+        mongodb = f"mongodb://app:{users['app-password']}@mongodb:27017/agent?authSource=admin"
+    wanted = {
+        "LIVEKIT_URL": livekit_url,
+        **keys,
+        "MONGODB_URL": mongodb,
+        "REDIS_URL": redis_url(redis["app-password"]),
+    }
+    if read(cluster, namespace, WORKER) != wanted:
+        write(cluster, namespace, WORKER, wanted)
+
+
+def redis_url(password: str) -> str:
+    return f"redis://app:{password}@redis:6379/0"
+
+
+def _passwords() -> dict[str, str]:
+    return {"app-password": secrets.token_hex(16), "operator-password": secrets.token_hex(16)}
+
+
+def _made_once(cluster: Cluster, namespace: str, name: str, texts: dict[str, str]) -> dict[str, str]:
+    there = read(cluster, namespace, name)
+    if not there:
+        write(cluster, namespace, name, texts)
+    return there or texts
+
+
+def _secret(namespace: str, name: str, texts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": texts,
+    }
