@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-datastores demo up soak bench budget docs uv servers tools scan
+.PHONY: help setup check test test-datastores demo up soak bench budget docs kind-up kind-down e2e uv servers tools scan
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -56,6 +56,16 @@ soak: setup servers ## Every fault, then short real jobs by the thousand, some k
 
 bench: setup ## 10 000 random fleets against the solver (ARGS="--runs 100" runs fewer)
 	@$(RUN) -m tests.model --docs $(ARGS)
+
+# OFFLINE=1, as root: for machines that reach no container registry; infra/kind/README.md says what is built then.
+kind-up: setup ## A kind cluster with the whole stack, until a first call is answered ([OFFLINE=1])
+	@$(RUN) -m infra.kind up
+
+kind-down: setup ## Remove that cluster, and the Docker Engine where it was started for it
+	@$(RUN) -m infra.kind down
+
+e2e: setup ## Rollouts, chaos and isolation on the kind cluster, callers outside it (ARGS="-k rolling_strict" picks some)
+	@$(RUN) -m pytest tests/cluster -m cluster -q $(ARGS)
 
 STACK ?= infra/Pulumi.local.yaml
 budget: setup ## Where every connection goes ([STACK=file] [JOBS=n] [PLAN=name] [WHATIF="key=value ..."] [FROM=file] [VALUES=dir])

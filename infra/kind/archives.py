@@ -1,5 +1,5 @@
-"""Container images written as files, without a container engine: layers as tar files, and the archive that `docker load`,
-`ctr images import` and `kind build node-image` read."""
+"""Container images written as files, without a container engine: layers as tar files, and the archive that
+`docker load`, `ctr images import` and `kind build node-image` read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The Docker Engine that the cluster runs on: the one that answers, else (root, OFFLINE=1) one of this project's own.
 
-Ours keeps images in the per-user cache and everything else under /run; its bridge has no way out: no address translation,
-no forwarding. `stop` ends it by its own process id; the images stay for the next time.
+Ours keeps images in the per-user cache and everything else under /run; it makes no address translation and no
+forwarding rule, so containers have no way out. `stop` ends it by its own process id; the images stay for the next time.
 """
 
 from __future__ import annotations

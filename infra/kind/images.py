@@ -1,5 +1,5 @@
-"""The images of the stack, in the engine: the agent's is always built here; the servers' are pulled by the nodes, or, with
-OFFLINE=1, made from the binaries that `make demo` runs too, under the names that the charts ask for."""
+"""The images of the stack, in the engine: the agent's is always built here; the servers' are pulled by the nodes, or,
+with OFFLINE=1, made from the binaries that `make demo` runs too, under the names that the charts ask for."""
 
 from __future__ import annotations
 

@@ -150,7 +150,10 @@ def line(cluster: Cluster) -> Line:
 
 def fingerprint(cluster: Cluster) -> str:
     """Versions of every object that the charts made: equal before and after a run that changed nothing."""
-    kinds = "deployments,statefulsets,configmaps,services,networkpolicies,secrets,resourcequotas,poddisruptionbudgets,jobs"
+    kinds = (
+        "deployments,statefulsets,configmaps,services,networkpolicies,secrets,resourcequotas,"
+        "poddisruptionbudgets,jobs"
+    )
     items = cluster.get(kinds, "--namespace", NAMESPACE)["items"]
     seen = {
         f"{one['kind']}/{one['metadata']['name']}": one["metadata"].get("generation", one["metadata"]["uid"])

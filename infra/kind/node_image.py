@@ -1,7 +1,7 @@
 """The kind node image, built without a container registry, under a tag that names its content.
 
-`kind build node-image --type file` takes a Kubernetes release as a file. Every image inside counts as built, so nothing is
-pulled; which archive holds which image does not matter to it.
+`kind build node-image --type file` takes a Kubernetes release as a file. Every image inside counts as built, so nothing
+is pulled; which archive holds which image does not matter to it.
 """
 
 from __future__ import annotations

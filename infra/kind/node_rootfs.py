@@ -1,5 +1,5 @@
-"""The file system of a kind node: Debian, containerd, the CNI plugins, what the kind module itself puts in its base image,
-and Kubernetes as one program that acts as the name it is called by."""
+"""The file system of a kind node: Debian, containerd, the CNI plugins, what the kind module itself puts in its base
+image, and Kubernetes as one program that acts as the name it is called by."""
 
 from __future__ import annotations
 
@@ -15,7 +15,30 @@ from infra.local.binaries import cache_directory
 from infra.local.building import source_of
 from infra.local.go_toolchain import find_go, required_version
 
-PACKAGES = ["systemd", "systemd-sysv", "conntrack", "iptables", "nftables", "iproute2", "ethtool", "util-linux", "mount", "kmod", "libseccomp2", "pigz", "bash", "ca-certificates", "curl", "jq", "procps", "containerd", "runc", "containernetworking-plugins", "socat", "busybox-static"]
+PACKAGES = [
+    "systemd",
+    "systemd-sysv",
+    "conntrack",
+    "iptables",
+    "nftables",
+    "iproute2",
+    "ethtool",
+    "util-linux",
+    "mount",
+    "kmod",
+    "libseccomp2",
+    "pigz",
+    "bash",
+    "ca-certificates",
+    "curl",
+    "jq",
+    "procps",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "socat",
+    "busybox-static",
+]
 
 # containerd 1.6 has no `ctr info`, which kind asks for the snapshotter's sake.
 CTR = '#!/bin/sh\n[ "$1" = info ] && exec /usr/bin/ctr version\nexec /usr/bin/ctr "$@"\n'
@@ -25,7 +48,8 @@ SETUP = r"""
 for program in containerd containerd-shim-runc-v2; do ln -sf /usr/bin/$program /usr/local/bin/$program; done
 mkdir -p /opt/cni/bin /etc/cni/net.d /etc/kubernetes/manifests
 cp /usr/lib/cni/{host-local,loopback,ptp,portmap} /opt/cni/bin/
-rm -f /lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service /lib/systemd/system/multi-user.target.wants/* \
+rm -f /lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service \
+  /lib/systemd/system/multi-user.target.wants/* \
   /etc/systemd/system/*.wants/* /lib/systemd/system/local-fs.target.wants/* \
   /lib/systemd/system/sockets.target.wants/*{udev,initctl}* /lib/systemd/system/basic.target.wants/*
 echo "ReadKMsg=no" >> /etc/systemd/journald.conf

@@ -1,4 +1,4 @@
-"""The Secrets of the stack: made once from the system's randomness, read back for callers, changed by name for a rotation."""
+"""The Secrets of the stack: made once from the system's randomness, read back for callers, changed for a rotation."""
 
 from __future__ import annotations
 

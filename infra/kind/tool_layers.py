@@ -1,4 +1,4 @@
-"""Layers of the node's own images, taken from its file system: a bare base with programs, a shell, iptables with its modules."""
+"""Layers of the node's own images, taken from its file system: a base with programs, a shell, iptables and modules."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from pathlib import Path
 from infra.kind.archives import Layer, LayerWriter
 from infra.kind.rootfs import change_root
 
-DIRECTORIES = [
-    "bin",
-    "etc",
-    "tmp",
-    "usr",
-    "usr/bin",
-    "usr/sbin",
-    "usr/lib",
-    "usr/local",
-    "usr/local/bin",
-    "var",
-    "run",
-    "proc",
-    "sys",
-    "dev",
-]
 # fmt: off
+DIRECTORIES = [
+    "bin", "etc", "tmp", "usr", "usr/bin", "usr/sbin", "usr/lib", "usr/local", "usr/local/bin",
+    "var", "run", "proc", "sys", "dev",
+]
 BUSYBOX = [
-    "sh", "cat", "ls", "mkdir", "rm", "sleep", "grep", "sed", "wget", "nslookup", "ip", "mount", "umount", "chmod", "cp", "mv",
-    "httpd", "nc", "echo", "env", "id", "ps", "test", "true", "hostname", "tail", "head",
+    "sh", "cat", "ls", "mkdir", "rm", "sleep", "grep", "sed", "wget", "nslookup", "ip", "mount",
+    "umount", "chmod", "cp",
+    "mv",
+    "httpd",
+    "nc", "echo", "env", "id", "ps", "test", "true", "hostname", "tail", "head",
 ]
 # fmt: on
 TABLES = ("xtables-legacy-multi", "xtables-nft-multi", "conntrack", "nft")

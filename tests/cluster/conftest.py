@@ -1,0 +1,47 @@
+"""One cluster for all scenarios, brought up once, kept for the next run (`make kind-down` removes it)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from infra.kind import cluster as clusters
+from infra.kind import engine, images, install
+from infra.kind.cluster import Cluster
+from infra.kind.install import Stack
+
+HERE = Path(__file__).parent
+OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
+
+
+@pytest.fixture(scope="session")
+def built() -> tuple[engine.Engine, images.Images]:
+    docker = engine.start(offline=OFFLINE)
+    return docker, images.build(docker, offline=OFFLINE)
+
+
+@pytest.fixture(scope="session")
+def cluster(built: tuple[engine.Engine, images.Images]) -> Cluster:
+    docker, made = built
+    there = clusters.up(docker, offline=OFFLINE)
+    there.load(made.names)
+    return there
+
+
+@pytest.fixture
+def fast(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
+    """Installed: two workers of two slots, paid for two rollouts within a grace period."""
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, file=HERE / "fast.yaml"))
+
+
+@pytest.fixture
+def strict(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
+    """Installed: the same promise, rolled strictly."""
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, file=HERE / "strict.yaml"))
+
+
+def _installed(cluster: Cluster, stack: Stack) -> Stack:
+    install.install(cluster, stack)
+    return stack

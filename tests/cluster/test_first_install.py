@@ -1,0 +1,35 @@
+"""The stack on a fresh cluster: a call from outside is answered and stored, and a second install changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.kind import install
+from infra.kind.cluster import Cluster
+from infra.kind.install import FLEET, NAMESPACE, Stack
+from tests.cluster.load import dropped, load
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+COUNT = (
+    "import os, pymongo; print(pymongo.MongoClient(os.environ['MONGODB_URL'], maxPoolSize=1)"
+    ".get_default_database()['transcripts'].count_documents({}))"
+)
+
+
+def transcripts(cluster: Cluster) -> int:
+    return int(cluster.kubectl("-n", NAMESPACE, "exec", f"deployment/{FLEET}", "--", "python", "-c", COUNT))
+
+
+async def test_first_install(cluster: Cluster, fast: Stack) -> None:
+    before = transcripts(cluster)
+    async with load(install.line(cluster)) as calls:
+        await calls.hold(fast.solution.fleet.jobs)
+        results = await calls.end()
+    assert dropped(results) == []
+    cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{FLEET}")
+    assert transcripts(cluster) >= before
+
+    seen = install.fingerprint(cluster)
+    install.install(cluster, fast)
+    assert install.fingerprint(cluster) == seen
