@@ -1,0 +1,54 @@
+"""The agent's image as its Dockerfile says it; building it needs a container runtime and is tests/cluster's."""
+
+from __future__ import annotations
+
+import re
+
+from infra.local.go_toolchain import ROOT
+
+DOCKERFILE = (ROOT / "docker/agent/Dockerfile").read_text()
+INSTRUCTIONS = re.sub(r"(?m)^\s*#.*$", "", DOCKERFILE).replace("\\\n", " ")
+LAST_STAGE = INSTRUCTIONS[INSTRUCTIONS.rindex("\nFROM ") :]
+
+
+def test_the_same_uv_locks_and_installs() -> None:
+    (pinned,) = re.findall(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"ARG UV_VERSION={pinned}\n" in DOCKERFILE
+
+
+def test_the_classic_builder_understands_it() -> None:
+    assert not re.search(r"--mount|--chmod|--link|<<|^# syntax", DOCKERFILE, re.MULTILINE)
+
+
+def test_it_runs_as_a_number_and_holds_what_was_built_and_no_builder() -> None:
+    (user,) = re.findall(r"^USER (\S+)$", LAST_STAGE, re.MULTILINE)
+    assert re.fullmatch(r"[1-9][0-9]{4,}:[1-9][0-9]{4,}", user)
+    assert set(re.findall(r"^COPY (.+)$", LAST_STAGE, re.MULTILINE)) == {
+        "--from=build /opt /opt",
+        "--from=build /app /app",
+    }
+    assert not re.search(r"\b(pip|uv|gcc|apt-get)\b", LAST_STAGE)
+
+
+def test_only_what_is_named_gets_into_a_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {rule for rule in rules if rule.startswith("!")} == {
+        "!agent",
+        "!docker/agent",
+        "!pyproject.toml",
+        "!uv.lock",
+    }
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", INSTRUCTIONS, re.MULTILINE)
+    assert {source for line in copied for source in line.split()} == {
+        "${CA_BUNDLE}",
+        "pyproject.toml",
+        "uv.lock",
+        "agent",
+    }
+
+
+def test_no_authority_is_there_unless_it_is_given() -> None:
+    assert (ROOT / "docker/agent/no-ca.pem").read_bytes() == b""
+    assert "ca.pem" not in LAST_STAGE
