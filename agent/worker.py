@@ -20,6 +20,7 @@ from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import check_indexes
 from agent.runtime.datastores.mongodb_spool import restoring, store
 from agent.runtime.datastores.redis import redis
+from agent.runtime.datastores.together import together
 from agent.runtime.scripted_llm import ScriptedLLM
 
 SESSION_STATE_SECONDS = 3600
@@ -37,8 +38,8 @@ class Call:
 
 @asynccontextmanager
 async def lifespan(_: JobContext) -> AsyncIterator[Call]:
-    """Once per call, in the job's own loop: open, yield, close in reverse order."""
-    async with mongodb(DOCUMENTS), redis() as cache:
+    """Once per call, in the job's own loop: open both at once, yield, close in reverse order."""
+    async with together(mongodb(DOCUMENTS), redis()) as (_, cache):
         yield Call(redis=cache, started_at=datetime.now(UTC))
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import pymongo
-from beanie import Document, init_beanie
-from pymongo import AsyncMongoClient, monitoring
+from beanie import Document
+from pymongo import AsyncMongoClient, ReadPreference, monitoring
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from agent.runtime import metrics
 from agent.runtime.datastores.base import Connections, within_share
+from agent.runtime.datastores.mongodb_documents import register, tell_version, warm_up
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.prewarm import before_a_call
 from agent.runtime.settings import MongoDBSettings
@@ -135,11 +137,23 @@ class MongoDB:
         )
 
     async def open(self) -> None:
-        if self._models:
-            # skip_indexes: indexes are made once, by `python -m agent indexes`, not by every call.
-            await init_beanie(database=self.database, document_models=list(self._models), skip_indexes=True)
-        else:
-            await self.database.command("ping")
+        connecting = asyncio.ensure_future(self._connect())
+        try:
+            # While the first packets are under way; what Beanie does there is the CPU's work alone.
+            await asyncio.sleep(0)
+            if self._models:
+                await register(self.database, self._models)
+            await connecting
+        finally:
+            connecting.cancel()
+            await asyncio.wait({connecting})
+        tell_version(self.database, self._models)
+
+    async def _connect(self) -> None:
+        """Have one connection made and authenticated: the server's answer to that is the proof, no `ping` besides."""
+        checkout = await self.client._conn_for_reads(ReadPreference.PRIMARY_PREFERRED, None, "open")  # noqa: SLF001  # what `command()` does before it sends
+        async with checkout:
+            pass
 
     async def close(self) -> None:
         # The driver first tells the server that its sessions end, and would wait SOCKET_TIMEOUT_MS for one that hangs,
@@ -180,4 +194,4 @@ async def mongodb(
 @before_a_call
 def _warm_up() -> None:
     # A client connects at its first operation, not before (FACTS.md section 2); building one loads the rest.
-    MongoDB(MongoDBSettings.from_environment(), 1, ())
+    warm_up(MongoDB(MongoDBSettings.from_environment(), 1, ()).database)

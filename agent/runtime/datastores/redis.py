@@ -94,6 +94,8 @@ class RedisDatastore:
                 socket_keepalive=True,
                 health_check_interval=HEALTH_CHECK_SECONDS,
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                # No CLIENT SETINFO: HELLO, with the password in it, is the one question at connecting.
+                driver_info=None,
                 decode_responses=True,
             )
         except (ValueError, TypeError):
@@ -115,7 +117,11 @@ class RedisDatastore:
         self.client = RedisClient(connection_pool=self._pool)
 
     async def open(self) -> None:
-        await self.client.ping()
+        connection = await self._pool.get_connection()
+        await self._pool.release(connection)
+        # The server has answered HELLO by then; a URL that says protocol=2 asked it nothing.
+        if connection.get_protocol() != 3:
+            await self.client.ping()
 
     async def close(self) -> None:
         # With connection_pool= the client does not own the pool, so both are closed.
