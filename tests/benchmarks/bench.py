@@ -9,7 +9,8 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from tests.benchmarks.ways import Addresses, Way
 
 MAXCLIENTS = 2000
 ANSWER_SECONDS = 60.0
+# More than jobs are ever alive at once.
+SLOTS = 16
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Bench:
 
     wires: dict[str, Wire]
     addresses: Addresses
+    _jobs: count[int] = field(default_factory=count)
 
     async def job(self, way: Way, models: int = 5, pool: int = 2) -> JobProcess:
         """Start a job, wait until it is warm, and let it open; counts of the wires begin with its first line."""
@@ -90,7 +94,8 @@ class Bench:
     async def warm(self, way: Way, models: int = 5, pool: int = 2) -> JobProcess:
         """A job's process before its call."""
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=run, args=(theirs, way, self.addresses, models, pool))
+        slot = f"slot{next(self._jobs) % SLOTS}"
+        process = _CONTEXT.Process(target=run, args=(theirs, way, self.addresses, models, pool, slot))
         await asyncio.to_thread(process.start)
         theirs.close()
         await answer(ours, ANSWER_SECONDS)

@@ -29,13 +29,13 @@ KEY = "key"
 Kind = Literal["mongodb", "redis"]
 
 
-def run(pipe: Connection, way: Way, addresses: Addresses, models: int, pool: int) -> None:
-    """The process's whole life; `multiprocessing` calls it."""
+def run(pipe: Connection, way: Way, addresses: Addresses, models: int, pool: int, slot: str) -> None:
+    """The process's whole life; `multiprocessing` calls it. `slot` is nobody else's while it lives."""
     # As an import of the agent's module does, before the call.
     classes = documents(models)
     if way == "ours":
         os.environ |= {"MONGODB_URL": addresses.mongodb, "REDIS_URL": addresses.redis}
-        metrics.own("slot1")
+        metrics.own(slot)
         JobPrewarm("benchmark", None)(None)  # type: ignore[arg-type]  # only the user's own prewarm looks at it
     pipe.send("ready")
     pipe.recv()
