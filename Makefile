@@ -54,8 +54,9 @@ soak: setup servers ## Every fault, then short real jobs by the thousand, some k
 		$(if $(JOBS),--jobs $(JOBS)) $(if $(KILL),--kill $(KILL)) $(if $(MINUTES),--minutes $(MINUTES)) || status=1; \
 	exit $$status
 
-bench: setup ## 10 000 random fleets against the solver (ARGS="--runs 100" runs fewer)
-	@$(RUN) -m tests.model --docs $(ARGS)
+bench: setup servers ## The solver against 10 000 random fleets; the agent against what people do today (half an hour)
+	@$(RUN) -m tests.model --docs
+	@$(RUN) -m tests.benchmarks --docs $(ARGS)
 
 # OFFLINE=1, as root: for machines that reach no container registry; infra/kind/README.md says what is built then.
 kind-up: setup ## A kind cluster with the whole stack, until a first call is answered ([OFFLINE=1])

@@ -95,7 +95,7 @@ class Bench:
         """A job's process before its call."""
         ours, theirs = _CONTEXT.Pipe()
         slot = f"slot{next(self._jobs) % SLOTS}"
-        process = _CONTEXT.Process(target=run, args=(theirs, way, self.addresses, models, pool, slot))
+        process = _CONTEXT.Process(target=run, args=(theirs, way, self.addresses, (models, pool), slot))
         await asyncio.to_thread(process.start)
         theirs.close()
         await answer(ours, ANSWER_SECONDS)

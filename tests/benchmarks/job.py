@@ -29,8 +29,9 @@ KEY = "key"
 Kind = Literal["mongodb", "redis"]
 
 
-def run(pipe: Connection, way: Way, addresses: Addresses, models: int, pool: int, slot: str) -> None:
+def run(pipe: Connection, way: Way, addresses: Addresses, sizes: tuple[int, int], slot: str) -> None:
     """The process's whole life; `multiprocessing` calls it. `slot` is nobody else's while it lives."""
+    models, pool = sizes
     # As an import of the agent's module does, before the call.
     classes = documents(models)
     if way == "ours":
