@@ -35,18 +35,19 @@ Object = dict[str, Any]
 
 @dataclass
 class ControlPlane:
-    """One that runs. `draining` keeps terminating workers, as calls would."""
+    """One that runs. A terminating worker stays for `drain_seconds`, as its calls would have it."""
 
     kubeconfig: Path
     api: Cluster
-    draining: threading.Event = field(default_factory=threading.Event)
+    drain_seconds: float = 0
+    _ending: dict[str, float] = field(default_factory=dict)
 
     def pods(self, namespace: str) -> list[Object]:
         """Pods as they are now."""
         items: list[Object] = self.api.request("GET", f"/api/v1/namespaces/{namespace}/pods")[0]["items"]
         return items
 
-    def wait_gone(self, namespace: str, within: float = 60) -> None:
+    def wait_gone(self, namespace: str, within: float = 120) -> None:
         """Until no pod there is terminating. Raises TimeoutError."""
         deadline = time.monotonic() + within
         while any("deletionTimestamp" in pod["metadata"] for pod in self.pods(namespace)):
@@ -67,7 +68,8 @@ class ControlPlane:
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         worker = metadata.get("labels", {}).get("app.kubernetes.io/component") == "worker"
         if "deletionTimestamp" in metadata:
-            if not (worker and self.draining.is_set()):
+            began = self._ending.setdefault(metadata["uid"], time.monotonic())
+            if not worker or time.monotonic() - began >= self.drain_seconds:
                 self.api.request("DELETE", path, body={"gracePeriodSeconds": 0})
         elif not pod["spec"].get("nodeName"):
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}

@@ -83,6 +83,8 @@ class Stack:
             text=True,
             check=False,
         )
+        with (self.directory / "said.txt").open("a") as log:
+            log.write(f"\n$ pulumi {' '.join(command)}\n{done.stdout}")
         return Answer(done.returncode, done.stdout)
 
 
