@@ -42,6 +42,8 @@ class Stack:
         if not passphrase.exists():
             passphrase.write_text(secrets.token_hex(16))
             self.run("stack", "init", self.name)
+            # It leaves a salt in the program's folder; this stack's file is elsewhere.
+            Path(PROGRAM, f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
             for key in SECRETS:
                 self.run("config", "set", "--secret", key, text=secrets.token_hex(16))
         known = json.loads(self.run("config", "--json", "--show-secrets=false").text or "{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def stack(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    return Stack(tmp_path_factory.mktemp("stack"), "kind", plane.kubeconfig)
+    # No example's name: `pulumi stack init` writes into the file of that name.
+    return Stack(tmp_path_factory.mktemp("stack"), f"test-{secrets.token_hex(4)}", plane.kubeconfig)
 
 
 def limit(plane: ControlPlane) -> int:
