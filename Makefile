@@ -26,12 +26,14 @@ help: ## List the targets
 setup: uv ## Install the pinned Python packages into .venv
 	@"$(UV)" sync --frozen --python "$(PYTHON)"
 
-check: setup scan ## Formatting, lint, types, lock file, what is insecure in charts and images
+check: setup scan ## Formatting, lint, types, lock file, alerts and dashboards, what is insecure in charts and images
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	"$(UV)" lock --check --python "$(PYTHON)"
 	.venv/bin/hadolint docker/agent/Dockerfile
+	$(RUN) -m infra.monitoring check
+	$(RUN) -m pytest -q tests/monitoring
 
 test: setup servers tools ## Unit and integration tests (ARGS="-k budget" picks some)
 	@$(RUN) -m pytest $(ARGS)
@@ -73,15 +75,16 @@ budget: setup ## Where every connection goes ([STACK=file] [JOBS=n] [PLAN=name] 
 	@$(RUN) -m infra.budget $(STACK) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan $(PLAN)) $(foreach change,$(WHATIF),--what-if '$(change)') \
 		$(if $(FROM),--from $(FROM)) $(if $(PICTURES),--pictures $(PICTURES)) $(if $(VALUES),--values "$(VALUES)") $(ARGS)
 
-docs: setup tools ## Write the charts' READMEs anew from their values
+docs: setup tools ## Write anew what is generated: the charts' READMEs, dashboards, figures of the runbooks
 	@$(RUN) -m tests.charts.docs
+	@$(RUN) -m infra.monitoring write
 
 servers: setup
 	@$(RUN) -m infra.local.binaries
 
-# What the charts' tests render and check with.
+# What the tests of charts, alerts and dashboards render and check with.
 tools: setup
-	@$(RUN) -m infra.local.binaries helm helm-docs kubeconform
+	@$(RUN) -m infra.local.binaries helm helm-docs kubeconform promtool grafana-schema
 	@$(RUN) -m tests.charts.schemas
 
 # checkov's pins fit with nobody else's: an environment of its own, in the cache.

@@ -248,6 +248,7 @@ def _time(config: FleetConfig, fleet: Fleet) -> Time:
         deadline = rollout + waves * min(grace, QUOTA_RETRY_SECONDS) + PROGRESS_MARGIN_SECONDS
     return Time(
         open_timeout_seconds=config.open_timeout_seconds,
+        open_slow_seconds=_ceil(config.open_timeout_seconds, 2),
         max_call_seconds=config.max_call_seconds,
         goodbye_seconds=config.goodbye_seconds,
         session_end_timeout_seconds=config.session_end_timeout_seconds,
@@ -578,7 +579,12 @@ def _datastore(
         # Without operators nobody passes the sum less the reserve: above it is someone the budget does not
         # know. Critical is when half of the reserve before the limit is gone; rounded so that a full server
         # always is.
-        alerts=Alerts(warning_above=rows.total - reserve, critical_above=ceiling - _ceil(reserve, 2)),
+        alerts=Alerts(
+            warning_above=rows.total - reserve,
+            critical_above=ceiling - _ceil(reserve, 2),
+            others=nodes
+            * sum(row.connections for row in rows.rows if row.kind not in ("jobs", "workers", "reserve")),
+        ),
     )
 
 

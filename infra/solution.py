@@ -43,6 +43,8 @@ class Time:
     """How long things may take, in the order in which they happen to a call, then to a rollout."""
 
     open_timeout_seconds: int
+    open_slow_seconds: int
+    """To open one datastore; more is worth a look."""
     max_call_seconds: int
     goodbye_seconds: int
     session_end_timeout_seconds: int
@@ -128,6 +130,8 @@ class Alerts:
 
     warning_above: int
     critical_above: int
+    others: int
+    """What all nodes together hold at most that is not the fleet's: consumers, peers, the provider. More is a leak."""
 
 
 @dataclass(frozen=True)

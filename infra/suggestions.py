@@ -11,6 +11,7 @@ from infra.plans import PLANS, plans_of
 from infra.solution import Datastore, Solution, grouped
 
 Changes = dict[str, object]
+MOST_JOBS = 1_000_000  # what fleet.jobs accepts
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,11 @@ def _fewer_jobs(config: StackConfig) -> Iterator[Suggestion]:
     if jobs is not None:
         changes: Changes = {"fleet.jobs": jobs}
         yield Suggestion(changes, f"fleet.jobs: {jobs} (the most calls at once that fit as it is)")
+
+
+def most_jobs(config: StackConfig, name: str, base: Changes) -> int | None:
+    """The most calls at once that one datastore's limit takes after these changes; None when it takes none."""
+    return largest(1, MOST_JOBS, lambda value: _one_fits(config, name, base | {"fleet.jobs": value}))
 
 
 def _cells(config: StackConfig) -> Iterator[Suggestion]:

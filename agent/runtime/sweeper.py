@@ -86,3 +86,11 @@ class Sweeper:
         metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(0)  # each job adds its own 1
         for datastore, connections in connection_budgets().items():
             metrics.CONNECTIONS_BUDGET.labels(datastore).set(connections)
+            # There from the beginning, at 0: no rate shows the first failure of a counter that appears with it.
+            metrics.OPEN_FAILURES.labels(datastore)
+            metrics.CLOSE_FAILURES.labels(datastore)
+        for result in ("accepted", "rejected"):
+            metrics.JOB_REQUESTS.labels(result)
+        for outcome in ("completed", "failed", "killed"):
+            metrics.JOBS.labels(outcome)
+        metrics.SPOOLED.labels("mongodb").set(0)

@@ -13,13 +13,15 @@ from typing import Any
 from rich.console import Console
 
 from infra.budget import jobs_for, solve
-from infra.config import ConfigError, apply_overrides, load_config
+from infra.capacity import capacity
+from infra.config import ConfigError, StackConfig, apply_overrides, load_config
 from infra.local import interfaces
-from infra.local.binaries import build_missing
+from infra.local.binaries import SERVERS, build_missing
 from infra.local.chat import chat
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
 from infra.local.up import up
+from infra.monitoring.series import budget_series
 from infra.solution import Solution
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
@@ -66,6 +68,17 @@ def count(what: str, most: int, least: int = 1) -> type[int]:
     return parse  # type: ignore[return-value]
 
 
+def configured(stack: Path, workers: int | None, slots: int | None) -> StackConfig:
+    """This stack file with these sizes. Raises ConfigError: the file or a size cannot be so."""
+    config = load_config(stack)
+    if workers or slots:
+        before = solve(config).fleet
+        slots = slots or before.slots
+        jobs = jobs_for(workers or before.max_replicas, slots)
+        config = apply_overrides(config, {"fleet.slots": slots, "fleet.jobs": jobs})
+    return config
+
+
 def solved(stack: Path, workers: int | None, slots: int | None) -> tuple[Solution, int]:
     """The budget for this stack file and these sizes, and the number of workers to start.
 
@@ -73,13 +86,7 @@ def solved(stack: Path, workers: int | None, slots: int | None) -> tuple[Solutio
         ConfigError: the file or a size cannot be so.
         LocalError: the budget does not fit.
     """
-    config = load_config(stack)
-    if workers or slots:
-        before = solve(config).fleet
-        slots = slots or before.slots
-        jobs = jobs_for(workers or before.max_replicas, slots)
-        config = apply_overrides(config, {"fleet.slots": slots, "fleet.jobs": jobs})
-    solution = solve(config)
+    solution = solve(configured(stack, workers, slots))
     if not solution.fits:
         raise LocalError(f"{stack} does not fit its limits; `make budget STACK={stack}` says what would")
     return solution, solution.fleet.max_replicas
@@ -114,9 +121,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return asyncio.run(until_signalled(chat(console, given.run)))
         solution, workers = solved(given.stack, given.workers, given.slots)
         interfaces.require_one()
-        build_missing(["livekit-server", "ferretdb", "victoria-metrics"])
+        build_missing(SERVERS)
         if given.command == "up":
-            return asyncio.run(until_signalled(up(console, solution, workers=workers)))
+            rooms = capacity(configured(given.stack, given.workers, given.slots))
+            series = budget_series(solution, rooms)
+            return asyncio.run(until_signalled(up(console, solution, series, workers=workers)))
         from infra.local.demo.command import demo  # noqa: PLC0415  # matplotlib takes a second to import
 
         return asyncio.run(until_signalled(demo(console, solution, calls=given.calls, workers=workers)))

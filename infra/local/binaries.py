@@ -22,7 +22,7 @@ from infra.local.building import POLL_SECONDS, Build, go_needed
 from infra.local.go_toolchain import BuildError, find_go
 
 # Longest first, so that the two that run at once finish at about the same time.
-SERVERS = ("livekit-server", "ferretdb", "victoria-metrics")
+SERVERS = ("livekit-server", "ferretdb", "victoria-metrics", "vmalert")
 VALKEY = "valkey-server"
 
 # Go compiles on every core by itself; a second build fills the gaps of the first (downloads, the linker's

@@ -52,6 +52,12 @@ def linker_flags(source: Path) -> str:
     return " ".join(["-s -w", *(file.read_text().split() if file.exists() else ())])
 
 
+def build_tags(source: Path) -> str:
+    """`-tags`: what the file `tags` says, to leave out parts of a program that are not needed here."""
+    file = source / "tags"
+    return ",".join(file.read_text().split()) if file.exists() else ""
+
+
 class Stopped(Exception):
     """The build was asked to stop and has stopped."""
 
@@ -120,6 +126,8 @@ class Build:
                         "build",
                         "-v",
                         *FLAGS,
+                        "-tags",
+                        build_tags(source),
                         "-ldflags",
                         linker_flags(source),
                         "-o",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -12,17 +13,21 @@ from rich.live import Live
 from infra.local import stack as stacks
 from infra.local import state
 from infra.local.errors import LocalError
+from infra.local.observed import Observed, observed
 from infra.local.process import STOP_SECONDS
 from infra.local.run import Run
 from infra.local.servers.mongodb import NO_LIMIT
 from infra.local.stack import Stack
 from infra.local.up_table import line, table
 from infra.local.watch import Watch, watching
+from infra.monitoring.series import Series
 from infra.solution import Solution
 
 TERMINAL_SECONDS, LINES_SECONDS = 0.5, 5.0
-# Models for a real voice pipeline (agent/worker.py), if the developer's environment names some; the demo takes none.
+# Models for a real voice pipeline (agent/worker.py) and a collector for its traces, if the developer's environment
+# names some; the demo takes none.
 PIPELINE = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
     "AGENT_STT",
     "AGENT_LLM",
     "AGENT_TTS",
@@ -32,8 +37,8 @@ PIPELINE = (
 )
 
 
-async def up(console: Console, solution: Solution, *, workers: int) -> int:
-    """Stay up until cancelled.
+async def up(console: Console, solution: Solution, series: Sequence[Series], *, workers: int) -> int:
+    """Stay up until cancelled, with alerts and dashboards against `series`, the budget's.
 
     Raises:
         LocalError: something did not come up, or ended by itself later.
@@ -47,10 +52,11 @@ async def up(console: Console, solution: Solution, *, workers: int) -> int:
         say(f"up: {workers} workers × {solution.fleet.slots} slots; logs in {run.output}/logs")
         async with (
             stacks.running(run, solution, workers=workers, say=say, pipeline=pipeline) as stack,
+            observed(stack, series) as watched,
             watching(stack.workers) as watch,
         ):
             file = state.publish(run, stack.line)
-            say(_addresses(stack, str(file)))
+            say(_addresses(stack, watched, str(file)))
             try:
                 await _show(console, stack, watch)
             except asyncio.CancelledError:
@@ -61,10 +67,11 @@ async def up(console: Console, solution: Solution, *, workers: int) -> int:
     raise AssertionError("unreachable: _show returns by an exception only")
 
 
-def _addresses(stack: Stack, file: str) -> str:
+def _addresses(stack: Stack, watched: Observed, file: str) -> str:
     rows = [
         ("LiveKit", f"{stack.livekit.url}  (key and secret, for a client of your own: {file})"),
-        ("metrics", f"{stack.metrics.ui}"),
+        ("metrics", f"{stack.metrics.ui}  dashboards: {stack.metrics.ui}#/dashboards"),
+        ("alerts", f"{watched.alerts.ui}"),
         *(
             (name, f"{w.url}/ready  {w.url}/worker  {w.metrics_url}")
             for name, w in sorted(stack.workers.items())

@@ -24,7 +24,7 @@ from rich.status import Status
 from infra.config import ConfigError
 from infra.local import stack as stacks
 from infra.local.__main__ import LOG_WIDTH, STACK_FILE, count, solved, until_signalled
-from infra.local.binaries import build_missing
+from infra.local.binaries import SERVERS, build_missing
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
 from infra.local.run import Run
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.width = max(console.width, LOG_WIDTH)
     try:
         solution, _ = solved(STACK_FILE, WORKERS, SLOTS)
-        build_missing(["livekit-server", "ferretdb", "victoria-metrics"])
+        build_missing(SERVERS)
         return asyncio.run(until_signalled(soak(console, solution, given)))
     except (ConfigError, BuildError, LocalError) as error:
         print(error, file=sys.stderr)

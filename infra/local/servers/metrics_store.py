@@ -1,9 +1,9 @@
-"""VictoriaMetrics: scrapes the workers, keeps what they said, shows it at /vmui/."""
+"""VictoriaMetrics: scrapes workers and servers, keeps what they said, shows it at /vmui/."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from infra.local.servers.probes import answers_http
 
 START_SECONDS = 20.0
 SCRAPE_SECONDS = 2
+FLEET = "local"
+DASHBOARDS = Path(__file__).parents[1] / "dashboards"  # generated: python -m infra.monitoring write
 
 
 @dataclass(frozen=True)
 class MetricsStore:
-    """A running store; `targets` is the file in which it looks for workers every second."""
+    """A running store; `targets` is the directory in whose files it looks for targets every second."""
 
     process: Process
     port: int
@@ -36,17 +38,39 @@ class MetricsStore:
 
     def scrape(self, workers: Mapping[str, int]) -> None:
         """Scrape these workers (name → metrics port) from now on, and no others."""
-        # Written beside and moved: the store must never read half a file.
-        fresh = self.targets.with_suffix(".new")
-        fresh.write_text(
-            json.dumps(
-                [
-                    {"targets": [f"{LOOPBACK}:{port}"], "labels": {"worker": name}}
-                    for name, port in workers.items()
-                ]
-            )
+        self._write(
+            "workers",
+            [_target(port, {"component": "worker", "worker": name}) for name, port in workers.items()],
         )
-        fresh.replace(self.targets)
+
+    def scrape_servers(self, port: int, datastores: Iterable[str]) -> None:
+        """Scrape an exporter's page `/<datastore>` of each of these; each is one node here."""
+        self._write(
+            "servers",
+            [
+                _target(
+                    port,
+                    {
+                        "component": "exporter",
+                        "datastore": name,
+                        "node": f"{name}-0",
+                        "__metrics_path__": f"/{name}",
+                    },
+                )
+                for name in datastores
+            ],
+        )
+
+    def _write(self, file: str, targets: list[dict[str, Any]]) -> None:
+        # Written beside and moved: the store must never read half a file.
+        fresh = self.targets / f"{file}.new"
+        fresh.write_text(json.dumps(targets))
+        fresh.replace(self.targets / f"{file}.json")
+
+
+def _target(port: int, labels: Mapping[str, str]) -> dict[str, Any]:
+    """With the labels that charts/monitoring gives to what it scrapes."""
+    return {"targets": [f"{LOOPBACK}:{port}"], "labels": {"fleet": FLEET, **labels}}
 
 
 async def start(run: Run) -> MetricsStore:
@@ -54,7 +78,7 @@ async def start(run: Run) -> MetricsStore:
 
 
 async def _start(run: Run) -> MetricsStore:
-    targets = run.private_file("metrics/workers.json", "[]")
+    targets = run.private_file("metrics/targets/workers.json", "[]").parent
     scrape = run.private_file("metrics/scrape.yaml", json.dumps(scrape_config(targets)))
     port = free_port()
     command: list[str | Path] = [
@@ -62,6 +86,7 @@ async def _start(run: Run) -> MetricsStore:
         f"-httpListenAddr={LOOPBACK}:{port}",
         f"-storageDataPath={run.directory('metrics/data')}",
         f"-promscrape.config={scrape}",
+        f"-vmui.customDashboardsPath={DASHBOARDS}",
         "-promscrape.fileSDCheckInterval=1s",
         "-retentionPeriod=1d",  # the least it accepts
         "-search.latencyOffset=1s",  # 30 s by default: a live table would lag behind
@@ -77,5 +102,7 @@ def scrape_config(targets: Path) -> dict[str, Any]:
     """A Prometheus scrape configuration (JSON is YAML)."""
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s"},
-        "scrape_configs": [{"job_name": "agent-worker", "file_sd_configs": [{"files": [str(targets)]}]}],
+        "scrape_configs": [
+            {"job_name": "agent-worker", "file_sd_configs": [{"files": [f"{targets}/*.json"]}]}
+        ],
     }

@@ -1,0 +1,1 @@
+"""What watches connections against the budget: rules, dashboards and runbooks, for `charts/monitoring` and here."""

@@ -1,0 +1,23 @@
+"""The rules of `charts/monitoring` for the budget that the tests of the alerts are written for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infra.budget import solve
+from infra.capacity import capacity
+from infra.config import load_config
+from infra.monitoring.rules import rule_file
+from infra.monitoring.series import budget_series
+
+HERE = Path(__file__).parent
+
+
+def write_rules(directory: Path) -> Path:
+    """Write `rules.yaml`, which the tests beside it name."""
+    config = load_config(HERE / "stack.yaml")
+    series = budget_series(solve(config), capacity(config))
+    path = directory / "rules.yaml"
+    path.write_text(json.dumps(rule_file(series, "test"), indent=1))
+    return path
