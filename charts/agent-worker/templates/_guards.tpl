@@ -79,6 +79,8 @@ are compared here.
 {{- end -}}
 {{- $_ := include "agent-worker.quotaPods" . -}}
 {{- $_ = include "agent-worker.maxUnavailable" . -}}
+{{- /* Placed in the ConfigMap, with the budget's other variables. */ -}}
+{{- $_ = include "agent-worker.drainTimeoutSeconds" . -}}
 {{- end -}}
 
 {{- define "agent-worker.guards.network" -}}

@@ -2,7 +2,8 @@
 name: worker
 image: {{ include "agent-worker.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-args: [livekit.agents, start, {{ .Values.entrypoint }}, --drain-timeout, {{ include "agent-worker.drainTimeoutSeconds" . | quote }}]
+# How long it drains is AGENT_DRAIN_TIMEOUT_SECONDS: this command of livekit-agents 1.8 has no --drain-timeout.
+args: [livekit.agents, start, {{ .Values.entrypoint }}]
 envFrom:
   - configMapRef:
       name: {{ include "agent-worker.fullname" . }}

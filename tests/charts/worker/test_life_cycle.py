@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from infra.local.worker import AGENT, COMMAND, INDEXES
 from tests.charts.worker.rendering import as_it_is, budget, one, pod, render, rendered, worker
 
 
 def test_a_stopped_worker_has_time_for_its_calls() -> None:
     spec, time = pod(as_it_is()), budget().time
-    assert worker(as_it_is())["args"] == [
-        "livekit.agents",
-        "start",
-        "agent/worker.py",
-        "--drain-timeout",
-        str(time.drain_timeout_seconds),
-    ]
+    config = one(as_it_is(), "ConfigMap")["data"]
+    assert config["AGENT_DRAIN_TIMEOUT_SECONDS"] == str(time.drain_timeout_seconds)
     assert spec["terminationGracePeriodSeconds"] > time.pre_stop_seconds + time.drain_timeout_seconds
+
+
+def test_a_worker_is_started_as_on_this_machine() -> None:
+    # By the command that the integration tests run: an argument that LiveKit does not know ends the process.
+    assert ["-m", *worker(as_it_is())["args"]] == [*COMMAND[1:], str(AGENT)]
+    (indexes,) = one(as_it_is(), "Job")["spec"]["template"]["spec"]["containers"]
+    assert ["-m", *indexes["args"]] == INDEXES[1:]
 
 
 def test_ready_is_registered_and_not_draining_while_alive_is_whether_it_answers() -> None:

@@ -21,7 +21,6 @@ FIGURES = {
     "Deployment.spec.strategy.rollingUpdate.maxSurge": "fleet.surge",
     "Deployment.spec.progressDeadlineSeconds": "time.progress_deadline_seconds",
     "Deployment.spec.template.spec.terminationGracePeriodSeconds": "time.termination_grace_period_seconds",
-    "Deployment.spec.template.spec.containers.args": "time.drain_timeout_seconds",
     "Deployment.spec.template.spec.containers.lifecycle.preStop.sleep.seconds": "time.pre_stop_seconds",
     "Deployment.spec.template.spec.containers.livenessProbe.terminationGracePeriodSeconds": "time.job_end_seconds",
     "Deployment.spec.template.spec.containers.startupProbe.failureThreshold": "pod.startup_probe_failures",
