@@ -120,8 +120,12 @@ def _write(directory: Path, collection: str, document: dict[str, Any]) -> Path:
     file = directory / f"{collection}.{document['_id']}{WAITING}"
     partial = file.with_suffix(".part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS))
-        out.flush()
-        os.fsync(out.fileno())
-    return partial.rename(file)
+    try:
+        with os.fdopen(descriptor, "w") as out:
+            out.write(json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS))
+            out.flush()
+            os.fsync(out.fileno())
+        return partial.rename(file)
+    except OSError:
+        partial.unlink()  # half of it would take room on a disk that has none
+        raise
