@@ -60,6 +60,8 @@ class JobEntrypoint:
         except SlotUnavailable:
             self._count_surplus()
             raise
+        # Right after the lock, before anything of the user's runs: a death is counted from here on.
+        metrics.begin(slot.name, self.settings)
         _log_with(ctx, slot=slot.name)
         trace.get_current_span().set_attribute("agent.slot", slot.name)  # LiveKit's own span of the job
         job = Job(ctx, self.settings, self.hooks, slot)
@@ -108,14 +110,8 @@ class Job:
         self._last_resort = LastResort(settings.job_end_seconds)
         self._scope = Scope("job", settings.close_timeout_seconds)
         self._owner: LifespanOwner[Any] = LifespanOwner(
-            hooks.lifespan(ctx), self._scope, partial(self._end_call, "the lifespan ended")
+            partial(hooks.lifespan, ctx), self._scope, partial(self._end_call, "the lifespan ended")
         )
-        previous_died = slot.name in metrics.live_identities(settings.metrics_directory)
-        metrics.own(slot.name)
-        # From here on a death leaves a live gauge behind, by which the sweeper notices and counts it.
-        metrics.JOBS_RUNNING.labels(settings.agent_name).set(1)
-        if previous_died:
-            metrics.JOBS.labels("killed").inc()
 
     async def run(self) -> None:
         """Open the lifespan, then await the user's entrypoint. What fails here fails the job."""
@@ -163,8 +159,7 @@ class Job:
         if self._sampler is not None:
             self._sampler.cancel()
         outcome = "failed" if self._owner.failed else self._outcome
-        metrics.JOBS.labels(outcome).inc()
-        metrics.forget(self._slot.name)
+        metrics.end(self._slot.name, outcome, self._settings)
         logger.info("job closed", extra={"reason": reason, "outcome": outcome})
         if not closed:
             self._last_resort.end_process("the job could not close; the kernel closes its sockets")

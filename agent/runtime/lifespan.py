@@ -27,12 +27,16 @@ class LifespanOwner(Generic[StateT]):
     """The one task that enters a lifespan and leaves it. Any task of its loop may call `open()` and `close()`.
 
     Args:
+        manager: called once, by the owner; what it raises is a lifespan that did not open.
         on_death: called when the lifespan ends by itself between the two (a task group in it failed, say): whoever
             works with its datastores has none any more.
     """
 
     def __init__(
-        self, manager: AbstractAsyncContextManager[StateT], scope: Scope, on_death: Callable[[], None]
+        self,
+        manager: Callable[[], AbstractAsyncContextManager[StateT]],
+        scope: Scope,
+        on_death: Callable[[], None],
     ) -> None:
         self.scope = scope
         self.failed = False
@@ -103,7 +107,7 @@ class LifespanOwner(Generic[StateT]):
 
     async def _own(self, opened: asyncio.Future[StateT]) -> None:
         with lifespan_scope(self.scope):
-            async with self._manager as state:
+            async with self._manager() as state:
                 self.scope.opening = False
                 self._context = contextvars.copy_context()
                 opened.set_result(state)

@@ -24,14 +24,24 @@ class WholeMmapedDict(MmapedDict):
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
 
 
-def make_whole(path: Path) -> None:
-    """Make the file if it is not there. Its owner alone may call this: one process owns an identity at a time."""
-    if path.exists():
+def make_whole(path: Path, *, anew: bool = False) -> None:
+    """Make the file if it is not there, or replace it in one step by an empty one.
+
+    Its owner alone may call this: one process owns an identity at a time.
+
+    Raises:
+        OSError: the disk is full. Zeros are written for that: a file with holes would take the process's life instead
+            (SIGBUS), at the first value that finds no room.
+    """
+    if path.exists() and not anew:
         return
     # Not *.db: no scrape reads it. One name an identity: what a job left that died here is replaced by its slot's next.
     unnamed = path.with_name(f"{path.name}.new")
-    with unnamed.open("wb") as file:
-        file.truncate(INITIAL_BYTES)
+    try:
+        with unnamed.open("wb") as file:
+            file.write(bytes(INITIAL_BYTES))
+    except OSError as error:
+        raise OSError(error.errno, f"PROMETHEUS_MULTIPROC_DIR: {error.strerror}", str(path)) from None
     unnamed.rename(path)
 
 

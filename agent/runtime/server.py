@@ -141,7 +141,7 @@ class LifespanServer(AgentServer):
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         tracing.install(self.settings.agent_name)
         scope = Scope("worker", self.settings.close_timeout_seconds)
-        self._worker_owner = LifespanOwner(self._worker_lifespan(), scope, self._on_lifespan_death)
+        self._worker_owner = LifespanOwner(self._worker_lifespan, scope, self._on_lifespan_death)
         try:
             metrics.claim(self.settings.metrics_directory)
             self._worker_state = await self._worker_owner.open(WORKER_OPEN_SECONDS)
@@ -190,7 +190,8 @@ class LifespanServer(AgentServer):
     def _current_state(self) -> WorkerState:
         if self.draining:
             return "draining"
-        return "serving" if self._registered else "starting"
+        # LiveKit sets _connecting when it has lost the server, until it is registered anew.
+        return "serving" if self._registered and not self._connecting else "starting"
 
     def _on_registered(self, *_: Any) -> None:
         self._registered = True

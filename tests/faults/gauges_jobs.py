@@ -25,14 +25,15 @@ sys.modules["agent.runtime"] = _runtime
 
 from agent.runtime import metrics  # noqa: E402
 from agent.runtime.datastores.base import Connections, publish  # noqa: E402
+from agent.runtime.settings import WorkerSettings  # noqa: E402
 from agent.runtime.slots import SlotFile  # noqa: E402
 
 KILL_SHARE, FAIL_SHARE = 0.1, 0.02
 DATASTORES = ("mongodb", "redis")
 
 Outcome = Literal["completed", "failed", "killed"]
-# Where a job may die. Not drawn: the instants between owning the lock and the first gauge, and between counting the
-# outcome and dropping the gauges, in which a death is counted not at all or twice. No connection is open in either.
+# Where a job may die. Not drawn: the two instants that metrics.begin() and metrics.end() name, in which a death is
+# counted not at all or twice; no connection is open in either.
 STEPS = ("running", "opened", "in use", "sampled", "closing")
 
 
@@ -51,22 +52,16 @@ class Client:
         return self.held
 
 
-def job(
-    directory: Path, slots_directory: Path, slots: int, *, outcome: Outcome, dies_at: str, gate: Gate
-) -> None:
+def job(settings: WorkerSettings, *, outcome: Outcome, dies_at: str, gate: Gate) -> None:
     """The same steps in the same order as agent/runtime/job.py and datastores/base.py."""
 
     def reached(step: str) -> None:
         if step == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    slot = own_a_slot(slots_directory, slots)
+    slot = own_a_slot(settings.slot_directory, settings.slots)
     gate.wait()
-    previous_died = slot.name in metrics.live_identities(directory)
-    metrics.own(slot.name)
-    metrics.JOBS_RUNNING.labels("assistant").set(1)
-    if previous_died:
-        metrics.JOBS.labels("killed").inc()
+    metrics.begin(slot.name, settings)
     reached("running")
     clients = [Client(name) for name in DATASTORES]
     for client in clients:
@@ -87,8 +82,7 @@ def job(
         metrics.CLOSE_SECONDS.labels(client.name).observe(0.01)
         publish(client)
     reached("closing")
-    metrics.JOBS.labels(outcome).inc()
-    metrics.forget(slot.name)
+    metrics.end(slot.name, outcome, settings)
 
 
 class Gate:
@@ -119,7 +113,9 @@ def own_a_slot(directory: Path, slots: int) -> SlotFile:
             slot.close()
 
 
-def main(directory: Path, slots_directory: Path, slots: int, jobs: int, seed: int) -> None:
+def main(jobs: int, seed: int) -> None:
+    settings = WorkerSettings.from_environment()
+    slots = settings.slots
     random = Random(seed)
     metrics.install()
     gc.freeze()  # a collection in a child would copy the whole heap
@@ -137,7 +133,7 @@ def main(directory: Path, slots_directory: Path, slots: int, jobs: int, seed: in
             running -= 1
         if os.fork() == 0:
             try:
-                job(directory, slots_directory, slots, outcome=outcome, dies_at=dies_at, gate=gate)
+                job(settings, outcome=outcome, dies_at=dies_at, gate=gate)
             finally:
                 os._exit(0)
         running += 1
@@ -161,4 +157,4 @@ def wait_for_one() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

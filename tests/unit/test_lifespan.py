@@ -52,7 +52,7 @@ def owner_of(
     close_timeout: float = 0.2,
     on_death: Callable[[], None] = lambda: None,
 ) -> LifespanOwner[object]:
-    return LifespanOwner(manager(), Scope("job", close_timeout), on_death)
+    return LifespanOwner(manager, Scope("job", close_timeout), on_death)
 
 
 def two_stores(log: list[str], **second: str) -> Callable[[], AbstractAsyncContextManager[str]]:

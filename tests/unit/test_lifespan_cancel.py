@@ -78,7 +78,7 @@ def stores(sockets: list[str], injector: Injector, phase: str, closed: list[str]
         ):
             yield
 
-    return LifespanOwner(manager(), Scope("job", SECOND), lambda: None)
+    return LifespanOwner(manager, Scope("job", SECOND), lambda: None)
 
 
 EVERY_POINT = range(AWAITS * len(NAMES))

@@ -46,3 +46,19 @@ def test_what_a_job_left_that_died_while_making_it_is_replaced(tmp_path: Path) -
     make_whole(file)
     assert file.read_bytes() == bytes(INITIAL_BYTES)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_it_can_be_replaced_by_an_empty_one_and_is_never_gone(tmp_path: Path) -> None:
+    file = tmp_path / "gauge_livesum_slot0.db"
+    file.write_bytes(b"of a job that died")
+    make_whole(file, anew=True)
+    assert file.read_bytes() == bytes(INITIAL_BYTES)
+
+
+def test_its_room_is_taken_when_it_is_made_so_that_a_full_disk_raises_and_does_not_kill(
+    tmp_path: Path,
+) -> None:
+    """With holes, the first value that found no room would end the process with SIGBUS."""
+    file = tmp_path / "gauge_livesum_slot0.db"
+    make_whole(file)
+    assert file.stat().st_blocks * 512 >= INITIAL_BYTES

@@ -15,34 +15,39 @@ JOBS = """
 import os, signal, sys
 from pathlib import Path
 from agent.runtime import metrics
+from agent.runtime.settings import WorkerSettings
 from agent.runtime.slots import SlotFile
-directory, slots_directory, jobs, slots = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+jobs, slots = int(sys.argv[1]), int(sys.argv[2])
+settings = WorkerSettings.from_environment()
 metrics.install()
 for number in range(jobs):
     job = os.fork()
     if job == 0:
-        slot = SlotFile(slots_directory, f"slot{number % slots}")
+        slot = SlotFile(settings.slot_directory, f"slot{number % slots}")
         assert slot.try_lock()
-        killed = slot.name in metrics.live_identities(directory)
-        metrics.own(slot.name)
-        if killed:
-            metrics.JOBS.labels("killed").inc()
+        metrics.begin(slot.name, settings)
         metrics.CONNECTIONS.labels("mongodb", "idle").set(3)
         metrics.OPEN_SECONDS.labels("mongodb").observe(0.02)
         if number % 5 == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        metrics.JOBS.labels("completed").inc()
-        metrics.forget(slot.name)
+        metrics.end(slot.name, "completed", settings)
         os._exit(0)
     os.waitpid(job, 0)
 """
 
 
+def environment(metrics: Path, slots: Path) -> dict[str, str]:
+    return {
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "AGENT_SLOT_DIRECTORY": str(slots),
+        "AGENT_SPOOL_DIRECTORY": str(slots / "spool"),
+        "PATH": "",
+    }
+
+
 def run_jobs(metrics: Path, slots: Path, jobs: int, on: int) -> None:
     subprocess.run(
-        [sys.executable, "-c", JOBS, str(metrics), str(slots), str(jobs), str(on)],
-        env={"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PATH": ""},
-        check=True,
+        [sys.executable, "-c", JOBS, str(jobs), str(on)], env=environment(metrics, slots), check=True
     )
 
 
@@ -78,3 +83,57 @@ def test_forty_jobs_on_four_slots(directories: tuple[Path, Path]) -> None:
     run_jobs(metrics, slots, jobs=40, on=4)
     assert len(list(metrics.iterdir())) <= files + 4  # a live gauge a slot comes and goes
     assert not list(metrics.glob("*unowned*"))
+
+
+# Jobs one after another on slot 0, each killed at the step it is told: as it takes the slot over, or once it has it.
+DEATHS = """
+import os, signal, sys
+from agent.runtime import metric_files, metrics
+from agent.runtime.settings import WorkerSettings
+from agent.runtime.slots import SlotFile
+settings = WorkerSettings.from_environment()
+metrics.install()
+make_whole = metric_files.make_whole
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def dies_replacing(path, anew=False):
+    die() if anew else make_whole(path)
+for step in sys.argv[1:]:
+    if os.fork() == 0:
+        assert SlotFile(settings.slot_directory, "slot0").try_lock()
+        if step == "taking over":
+            metric_files.make_whole = dies_replacing
+        metrics.begin("slot0", settings)
+        if step == "begun":
+            die()
+        metrics.end("slot0", step, settings)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "killed", "marks"),
+    [
+        (["completed"], 0, 0),
+        (["begun"], 0, 1),
+        (["begun", "begun"], 1, 1),
+        # It had counted its predecessor, whose gauges stay in its own place until they are replaced.
+        (["begun", "taking over"], 1, 1),
+        (["begun", "taking over", "completed"], 2, 0),
+    ],
+)
+def test_a_death_while_a_slot_changes_hands_is_counted(
+    directories: tuple[Path, Path], steps: list[str], killed: int, marks: int
+) -> None:
+    """`marks`: live gauges under a free lock, each of which the sweeper or the slot's next owner counts as killed."""
+    metrics, slots = directories
+    subprocess.run(
+        [sys.executable, "-c", DEATHS, *steps],
+        env=environment(metrics, slots),
+        check=True,
+    )
+    seen = scrape(metrics)
+    assert seen.get(("agent_jobs_total", ("killed",)), 0) == killed
+    assert seen.get(("agent_jobs_total", ("completed",)), 0) == steps.count("completed")
+    assert len(list(metrics.glob("gauge_live*.db"))) == marks
