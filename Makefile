@@ -49,11 +49,11 @@ up: setup servers ## The whole stack on this machine, with a live table, until C
 	@$(RUN) -m infra.local up
 
 # Both halves run even if the first finds something, and write what they found beside each other and into the docs.
-soak: setup servers ## Every fault, then short real jobs by the thousand, some killed ([JOBS=n] [KILL=10%] [MINUTES=n])
-	@export FAULTS_OUTPUT=build/soak-$$(date +%Y%m%d-%H%M%S) FAULTS_DOCS=tests/faults/README.md; status=0; \
+soak: setup servers ## Every fault, then short real jobs by the thousand, some killed ([JOBS=n] [KILL=10%] [MINUTES=n] [REMARK=…])
+	@export FAULTS_OUTPUT=build/soak-$$(date +%Y%m%d-%H%M%S) FAULTS_DOCS=tests/faults/README.md FAULTS_REMARK="$(REMARK)"; status=0; \
 	$(RUN) -m pytest tests/faults -m "integration or soak" $(ARGS) || status=1; \
 	$(RUN) -m tests.faults.soak --output "$$FAULTS_OUTPUT" --docs tests/faults/SOAK.md \
-		$(if $(JOBS),--jobs $(JOBS)) $(if $(KILL),--kill $(KILL)) $(if $(MINUTES),--minutes $(MINUTES)) || status=1; \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(KILL),--kill $(KILL)) $(if $(MINUTES),--minutes $(MINUTES)) --remark "$(REMARK)" || status=1; \
 	exit $$status
 
 bench: setup servers ## The solver against 10 000 random fleets; the agent against what people do today (half an hour)

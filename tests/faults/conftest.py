@@ -14,18 +14,20 @@ import pytest
 
 from infra.local.run import OUTPUT
 from tests.faults import table
-from tests.faults.row import Result
+from tests.faults.row import NOT_RUN, Result
 
 RESULTS = pytest.StashKey[list[Result]]()
 
 
 @pytest.fixture(scope="session")
 def record(request: pytest.FixtureRequest) -> Callable[[Result], None]:
-    """Takes the result of a row; fails the test if the row failed."""
+    """Takes the result of a row; fails the test if the row failed, skips it if it was not run."""
     results = request.config.stash.setdefault(RESULTS, [])
 
     def take(result: Result) -> None:
         results.append(result)
+        if result.outcome == NOT_RUN:
+            pytest.skip(result.note)
         assert result.passed, f"{result.row}: {result.note}"
 
     return take

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from redis.asyncio import Redis
@@ -15,12 +17,14 @@ from redis.asyncio import Redis
 from infra.local.binaries import binary
 from infra.local.eventually import eventually
 from infra.local.kernel import Endpoint
+from infra.local.ports import LOOPBACK
 from infra.local.process import Process
 from infra.local.servers import mongodb, redis
 from infra.local.servers.probes import accepts_tcp
 from infra.local.stack import MONGODB, REDIS
 from infra.local.worker import Worker
 from tests.faults.bench import Bench, Job, servers
+from tests.faults.password_proxy import PasswordProxy
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.row import Stopwatch
 from tests.faults.wrongs import Wrong
@@ -43,10 +47,15 @@ class Proxied:
     """The bench and its two proxies. The kernel's connections are those between workers and proxies."""
 
     bench: Bench
-    proxies: Mapping[str, Proxy]
+    mongodb: PasswordProxy
+    redis: Proxy
     processes: dict[str, Process]
     operator: Redis
     """A connection of the operator's to Valkey, past the proxy."""
+
+    @property
+    def proxies(self) -> Mapping[str, Proxy]:
+        return {MONGODB: self.mongodb, REDIS: self.redis}
 
     async def gauges_true(self, *, within: float) -> float:
         """Wait until the workers' gauges say what the kernel says; seconds it took."""
@@ -65,15 +74,16 @@ class Proxied:
         stack = self.bench.stack
         return {
             **DEADLINES,
-            "MONGODB_URL": stack.mongodb.url.replace(
-                str(stack.mongodb.port), str(self.proxies[MONGODB].port)
-            ),
-            "REDIS_URL": stack.redis.url.replace(str(stack.redis.port), str(self.proxies[REDIS].port)),
+            "MONGODB_URL": self.mongodb.url(LOOPBACK),
+            "REDIS_URL": stack.redis.url.replace(str(stack.redis.port), str(self.redis.port)),
         }
 
     @asynccontextmanager
-    async def worker(self, name: str = "", *, entrypoint: Path = ASKING) -> AsyncIterator[Worker]:
-        async with self.bench.worker(name, self.environment, entrypoint=entrypoint) as worker:
+    async def worker(
+        self, *, entrypoint: Path = ASKING, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[Worker]:
+        environment = {**self.environment, **environment}
+        async with self.bench.worker("", environment, entrypoint=entrypoint) as worker:
             yield worker
 
     async def call(self, worker: Worker) -> Job:
@@ -88,6 +98,7 @@ class Proxied:
     async def healthy(self) -> None:
         for proxy in self.proxies.values():
             await proxy.set(Mode.PASS)
+        self.mongodb.accepts = self.mongodb.password
 
     async def kill(self, datastore: str) -> None:
         """SIGKILL the server."""
@@ -111,16 +122,15 @@ async def proxied(output: Path) -> AsyncIterator[Proxied]:
     """Servers with a proxy in front of each datastore; no worker yet."""
     async with (
         servers(output) as bench,
-        Proxy(bench.stack.mongodb.port) as mongo,
+        PasswordProxy(bench.stack.mongodb.port, secrets.token_urlsafe(16)) as mongo,
         Proxy(bench.stack.redis.port) as valkey,
     ):
-        proxies = {MONGODB: mongo, REDIS: valkey}
         # A server that is killed takes its sockets along; what counts is what the workers hold.
-        for name, proxy in proxies.items():
+        for name, proxy in ((MONGODB, mongo), (REDIS, valkey)):
             bench.stack.kernel.endpoints[name] = Endpoint(os.getpid(), proxy.port)
         processes = {MONGODB: bench.stack.mongodb.process, REDIS: bench.stack.redis.process}
         operator = Redis.from_url(bench.stack.redis.url)
         try:
-            yield Proxied(bench, proxies, processes, operator)
+            yield Proxied(bench, mongo, valkey, processes, operator)
         finally:
             await operator.aclose()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import pytest
 
 from infra.local.errors import LocalError
 
@@ -14,6 +16,11 @@ ContextT = TypeVar("ContextT")
 # The columns of the table, in this order.
 CONNECTIONS, GAUGES, SLOT, PROCESS = "connections gone", "gauges true", "slot free", "process gone"
 COLUMNS = (CONNECTIONS, GAUGES, SLOT, PROCESS)
+NOT_RUN = "not run"
+
+
+class NotHere(Exception):
+    """This machine, or this user, does not let the fault be made; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,27 @@ class Result:
     took_seconds: float
 
 
+# For modules of rows: on real servers, which the module's tests share.
+ON_SERVERS = [
+    pytest.mark.integration,
+    pytest.mark.timeout(240),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+def each(rows: Sequence[Row[Any]]) -> pytest.MarkDecorator:
+    """One test a row, its argument `row`."""
+    marked = [pytest.param(row, id=row.name, marks=[pytest.mark.soak] if row.soak else []) for row in rows]
+    return pytest.mark.parametrize("row", marked)
+
+
 async def run(row: Row[ContextT], on: ContextT) -> Result:
     """Run one row. A row that failed is a result as well: the table shows all of them."""
     began = time.monotonic()
     try:
         seen, passed = await row.inject(on), True
+    except NotHere as missing:
+        seen, passed = Seen(NOT_RUN, note=str(missing)), True
     except (AssertionError, TimeoutError, OSError, LocalError) as error:
         seen, passed = Seen("FAILED", note=f"{type(error).__name__}: {error}"), False
     return Result(

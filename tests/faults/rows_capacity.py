@@ -102,31 +102,19 @@ async def same_metrics(bench: Bench) -> Seen:
         return Seen(f"exit status {status}", {PROCESS: seconds}, "the first worker is not disturbed")
 
 
+def burst(workers: int, idle: int, *, soak: bool = True) -> Row[Bench]:
+    whom = "a cold worker" if workers == 1 else f"{workers} cold workers"
+    warm = {0: "no idle process", SLOTS: "as many idle processes as slots"}.get(
+        idle, f"{idle} idle processes"
+    )
+    return Row(
+        f"burst of 10 × slots on {whom}, {warm}", REFUSED, CAP, cold_burst(workers=workers, idle=idle), soak
+    )
+
+
 ROWS: list[Row[Bench]] = [
-    Row(
-        "burst of 10 × slots on a cold worker, 2 idle processes", REFUSED, CAP, cold_burst(workers=1, idle=2)
-    ),
-    Row(
-        "burst of 10 × slots on a cold worker, no idle process",
-        REFUSED,
-        CAP,
-        cold_burst(workers=1, idle=0),
-        soak=True,
-    ),
-    Row(
-        "burst of 10 × slots on a cold worker, as many idle processes as slots",
-        REFUSED,
-        CAP,
-        cold_burst(workers=1, idle=SLOTS),
-        soak=True,
-    ),
-    Row(
-        "burst of 10 × slots on 3 cold workers",
-        REFUSED,
-        CAP,
-        cold_burst(workers=3, idle=1),
-        soak=True,
-    ),
+    burst(1, 2, soak=False),
+    *(burst(workers, idle) for workers, idle in ((1, 0), (1, SLOTS), (3, 0), (3, 2), (3, SLOTS))),
     Row(
         "a second worker on the same slot directory",
         "no agent comes to the surplus call; the others go on",

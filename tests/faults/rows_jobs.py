@@ -216,7 +216,7 @@ ROWS: list[Row[On]] = [
         ended(FAILED, wrong=Wrong.SESSION_END_RAISES, within=6),
     ),
     Row(
-        "SIGKILL of the job (out of memory: the kernel's killer sends the same)",
+        "SIGKILL of the job",
         SILENCE,
         "job killed",
         ended(KILLED, by=kill, within=5),

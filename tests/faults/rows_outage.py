@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +23,7 @@ from tests.faults.datastores_bench import Proxied
 from tests.faults.operations import until_one_fails, until_one_succeeds
 from tests.faults.proxy import Mode
 from tests.faults.row import PROCESS, Row, Seen, Stopwatch
-from tests.faults.wrongs import Point
+from tests.faults.wrongs import NO_JITTER, Point
 
 WORKERS = 3
 EXIT_LIFESPAN_FAILED = 3
@@ -33,7 +34,10 @@ ATTEMPTS = {MONGODB: 4.0, REDIS: 12.0}
 # The job gives MongoDB up after at most 12 s (STORE_SECONDS); the worker looks every 7.5 to 15 s (RESTORE_SECONDS).
 SPOOLED_SECONDS, RESTORED_SECONDS = 25.0, 40.0
 
+OUTAGE_SECONDS = 8.0
+
 Inject = Callable[[Proxied], Awaitable[Seen]]
+Do = Callable[[Proxied], Awaitable[None]]
 
 
 async def hang_up_without_mongodb(at: Proxied) -> Seen:
@@ -72,9 +76,9 @@ async def hang_up_without_mongodb(at: Proxied) -> Seen:
     return Seen("completed", seconds, "1 transcript stored, the file gone")
 
 
-def worker_start(datastore: str) -> Inject:
+def worker_start(datastore: str, spoil: Do, says: str) -> Inject:
     async def inject(at: Proxied) -> Seen:
-        await at.proxies[datastore].set(Mode.REFUSE)
+        await spoil(at)
         since = Stopwatch()
         try:
             async with at.worker():
@@ -87,6 +91,8 @@ def worker_start(datastore: str) -> Inject:
         assert status, said
         assert int(status[1]) == EXIT_LIFESPAN_FAILED, said
         assert datastore in said, said
+        assert says in said, said
+        assert at.mongodb.password not in said
         return Seen(
             f"exit status {status[1]}", {PROCESS: ended}, "the kubelet's CrashLoopBackOff spaces the restarts"
         )
@@ -94,21 +100,38 @@ def worker_start(datastore: str) -> Inject:
     return inject
 
 
-def many_reconnect(datastore: str) -> Inject:
-    """Three workers, every slot taken, the server killed until every job has seen it, and started again."""
+def down(datastore: str) -> Do:
+    async def do(at: Proxied) -> None:
+        await at.proxies[datastore].set(Mode.REFUSE)
+
+    return do
+
+
+async def another_password(at: Proxied) -> None:
+    at.mongodb.accepts = secrets.token_urlsafe(16)
+
+
+def many_reconnect(datastore: str, *, jitter: bool = True) -> Inject:
+    """Three workers, every slot taken; the server is killed, and started again once every job has seen it."""
 
     async def inject(at: Proxied) -> Seen:
         bench, proxy = at.bench, at.proxies[datastore]
         async with AsyncExitStack() as stack:
-            workers = [await stack.enter_async_context(at.worker()) for _ in range(WORKERS)]
+            environment = {} if jitter else {NO_JITTER: "1"}
+            workers = [
+                await stack.enter_async_context(at.worker(environment=environment)) for _ in range(WORKERS)
+            ]
             rooms = [f"{worker.name}-storm-{n}" for worker in workers for n in range(SLOTS)]
             await together(bench.dispatch(room.rpartition("-storm-")[0], room) for room in rooms)
             await together(bench.reached(room, Point.IN_THE_CALL, START_SECONDS) for room in rooms)
+            held = bench.connected()[datastore]
             killed = time.monotonic()
             await at.kill(datastore)
             await together(
                 until_one_fails(bench.marks, room, datastore, since=killed, within=30) for room in rooms
             )
+            # Long enough for what backs off to have done so.
+            await eventually(lambda: time.monotonic() - killed > OUTAGE_SECONDS, within=60, what="the outage")
             await at.start(datastore)
             back = time.monotonic()
             works = await together(
@@ -116,28 +139,32 @@ def many_reconnect(datastore: str) -> Inject:
             )
             gauges = await at.gauges_true(within=5)
             ended = time.monotonic()
-        attempts = [moment for moment in proxy.accepted if killed <= moment <= ended]
+        during = [moment for moment in proxy.accepted if killed <= moment < back]
+        after = [moment for moment in proxy.accepted if back <= moment <= ended]
         clients = len(rooms) + WORKERS
-        peak, peak_back = _peak(attempts), _peak([moment for moment in attempts if moment >= back])
+        peak = _peak(during, 1.0)
         bound = ATTEMPTS[datastore] * clients
         assert peak <= bound, (
             f"{peak} attempts in one second by {clients} clients, at most {bound:g} expected"
         )
+        # Each connection that was there before is made once more, and an attempt under way may have failed.
+        assert len(after) <= 2 * held + clients, f"{len(after)} attempts for {held} connections"
         recovered = sorted(operation.ended - back for operation in works)
         return Seen(
             f"{len(rooms)} of {len(rooms)} calls went on",
             {"first job works again": recovered[0], "last": recovered[-1], "gauges true": gauges},
-            f"{clients} clients: {len(attempts)} attempts in {ended - killed:.0f} s, peak {peak} a second, "
-            f"{peak_back} once it was back (bound {bound:g})",
+            f"{clients} clients held {held} connections; while down {len(during) / (back - killed):.0f} attempts "
+            f"a second (bound {bound:g}), at most {_peak(during, 0.1)} in 100 ms; once it was back {len(after)} "
+            f"connections, at most {_peak(after, 0.1)} in 100 ms and {_peak(after, 1.0)} in 1 s",
         )
 
     return inject
 
 
-def _peak(moments: Sequence[float]) -> int:
-    """The most in any one second; `moments` in order."""
+def _peak(moments: Sequence[float], seconds: float) -> int:
+    """The most in any `seconds`; `moments` in order."""
     return max(
-        (bisect_right(moments, m) - bisect_left(moments, m - 1.0) for m in moments),
+        (bisect_right(moments, m) - bisect_left(moments, m - seconds) for m in moments),
         default=0,
     )
 
@@ -153,14 +180,21 @@ ROWS: list[Row[Proxied]] = [
         "MongoDB down at a worker's start",
         "other workers answer",
         "exit status 3, the log names it",
-        worker_start(MONGODB),
+        worker_start(MONGODB, down(MONGODB), "Connect call failed"),
         soak=True,
     ),
     Row(
         "Redis down at a worker's start",
         "other workers answer",
         "exit status 3, the log names it",
-        worker_start(REDIS),
+        worker_start(REDIS, down(REDIS), "Connect call failed"),
+        soak=True,
+    ),
+    Row(
+        "MongoDB's password is wrong at a worker's start (stand-in, as above)",
+        "other workers answer",
+        "exit status 3, the log names MongoDB and no password",
+        worker_start(MONGODB, another_password, "AuthenticationFailed"),
         soak=True,
     ),
     Row(
@@ -175,6 +209,13 @@ ROWS: list[Row[Proxied]] = [
         "calls go on",
         "attempts bounded",
         many_reconnect(REDIS),
+        soak=True,
+    ),
+    Row(
+        "the same with redis-py's back-off without jitter, for comparison",
+        "calls go on",
+        "not how the runtime is",
+        many_reconnect(REDIS, jitter=False),
         soak=True,
     ),
 ]

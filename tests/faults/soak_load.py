@@ -16,7 +16,7 @@ import aiohttp
 from livekit import api
 
 from infra.local import slot_locks
-from infra.local.eventually import together
+from infra.local.eventually import eventually, together
 from infra.local.gauges import Gauges
 from infra.local.stack import AGENT_NAME, Stack
 from infra.local.worker import Worker
@@ -106,20 +106,27 @@ class Load:
             How many were accepted since the start.
         """
         accepted, progressed = 0, time.monotonic()
-        while time.monotonic() < deadline:
+
+        async def done() -> bool:
+            nonlocal accepted, progressed
             self._choose_victims()
             totals = await self.totals()
-            if totals is not None:
-                tell(totals)
-                if totals.accepted > accepted:
-                    self._answered(totals.accepted - accepted)
-                    accepted, progressed = totals.accepted, time.monotonic()
-                if accepted >= until or time.monotonic() - progressed > STALLED_SECONDS:
-                    break
-                running = totals.accepted - totals.ended
-                free = self._slots - running - len(self._waiting)
-                await self._place(min(free, until - accepted - len(self._waiting)))
-            await asyncio.sleep(TICK_SECONDS)
+            if totals is None:
+                return False
+            tell(totals)
+            if totals.accepted > accepted:
+                self._answered(totals.accepted - accepted)
+                accepted, progressed = totals.accepted, time.monotonic()
+            if accepted >= until or time.monotonic() - progressed > STALLED_SECONDS:
+                return True
+            running = totals.accepted - totals.ended
+            free = self._slots - running - len(self._waiting)
+            await self._place(min(free, until - accepted - len(self._waiting)))
+            return False
+
+        with suppress(TimeoutError):  # the soak's time is over
+            within = deadline - time.monotonic()
+            await eventually(done, within=within, what=f"{until} jobs", every=TICK_SECONDS)
         return accepted
 
     async def forget_rooms(self) -> None:

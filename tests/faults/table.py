@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.row import COLUMNS, Result
+from tests.faults.row import COLUMNS, NOT_RUN, Result
 
 ABOUT = """\
 # What happens when something dies
@@ -55,11 +55,12 @@ def shown(results: Sequence[Result]) -> Table:
 
 def markdown(results: Sequence[Result], *, remark: str = "") -> str:
     """For the docs: dated, with the machine it was measured on."""
-    passed = sum(result.passed for result in results)
+    run = [result for result in results if result.outcome != NOT_RUN]
+    passed = sum(result.passed for result in run)
     lines = [
         ABOUT,
         f"Run of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine()}: "
-        f"{passed} of {len(results)} rows hold. {remark}".rstrip(),
+        f"{passed} of {len(run)} rows hold. {remark}".rstrip(),
         "",
         "| Fault | The caller sees | The operator sees | Outcome | "
         + " | ".join(f"{column.capitalize()} (s)" for column in COLUMNS)

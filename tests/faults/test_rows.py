@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
 from infra.local.worker import Worker
-from tests.faults import rows_capacity, rows_jobs, rows_workers
+from tests.faults import rows_capacity, rows_jobs, rows_machine, rows_workers
 from tests.faults.bench import Bench, servers
-from tests.faults.row import Result, Row, run
+from tests.faults.row import ON_SERVERS, Result, Row, each, run
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="module"),
-]
-
-
-def each(rows: Sequence[Row[Any]]) -> pytest.MarkDecorator:
-    marked = [pytest.param(row, id=row.name, marks=[pytest.mark.soak] if row.soak else []) for row in rows]
-    return pytest.mark.parametrize("row", marked)
+pytestmark = ON_SERVERS
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,7 +27,7 @@ async def shared(bench: Bench) -> AsyncIterator[Worker]:
         yield worker
 
 
-@each(rows_jobs.ROWS)
+@each([*rows_jobs.ROWS, *rows_machine.ROWS_OF_A_JOB])
 async def test_a_job_ends(
     row: Row[rows_jobs.On], bench: Bench, shared: Worker, record: Callable[[Result], None]
 ) -> None:
@@ -45,7 +35,7 @@ async def test_a_job_ends(
 
 
 # Last: a worker that registers costs the next call of any worker 5 s (livekit-server asks all nodes again).
-@each([*rows_capacity.ROWS, *rows_workers.ROWS])
+@each([*rows_capacity.ROWS, *rows_workers.ROWS, *rows_machine.ROWS_OF_A_WORKER])
 async def test_a_worker_holds_its_cap_and_ends(
     row: Row[Bench], bench: Bench, record: Callable[[Result], None]
 ) -> None:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
 from infra.local.worker import Worker
-from tests.faults import rows_datastores, rows_outage
+from tests.faults import rows_job_start, rows_mid_call, rows_outage
+from tests.faults.datastore_faults import On
 from tests.faults.datastores_bench import Proxied, proxied
-from tests.faults.row import Result, Row, run
-from tests.faults.rows_datastores import On
+from tests.faults.row import ON_SERVERS, Result, Row, each, run
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(180),
-    pytest.mark.asyncio(loop_scope="module"),
-]
-
-
-def each(rows: Sequence[Row[Any]]) -> pytest.MarkDecorator:
-    marked = [pytest.param(row, id=row.name, marks=[pytest.mark.soak] if row.soak else []) for row in rows]
-    return pytest.mark.parametrize("row", marked)
+pytestmark = ON_SERVERS
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -38,7 +28,7 @@ async def shared(at: Proxied) -> AsyncIterator[Worker]:
         yield worker
 
 
-@each(rows_datastores.ROWS)
+@each([*rows_mid_call.ROWS, *rows_job_start.ROWS])
 async def test_a_datastore_misbehaves(
     row: Row[On], at: Proxied, shared: Worker, record: Callable[[Result], None]
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # The agent leaves a file here for every point that a call of it reached: `<room>.<point>`, with its pid.
 MARKS = "FAULTS_MARKS"
+# Set for `agents/asking.py`: redis-py backs off without jitter.
+NO_JITTER = "FAULTS_NO_JITTER"
 
 
 class Wrong(StrEnum):
@@ -31,6 +33,8 @@ class Wrong(StrEnum):
     RUNS_A_PROGRAM = "runs a program"
     FORKS = "forks"
     RUNS_OUT_OF_MEMORY = "runs out of memory"
+    GROWS = "grows when told"
+    RUNS_OUT_OF_DESCRIPTORS = "runs out of descriptors"
 
 
 class Point(StrEnum):
@@ -42,6 +46,8 @@ class Point(StrEnum):
     CALLER = "caller"
     LEAVING = "leaving"
     HELPER = "helper"
+    GO = "go"
+    """Left by the row: the agent does its wrong now."""
 
 
 def mark(room: str, point: Point, pid: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from infra.local.binaries import binary
@@ -14,6 +15,7 @@ from infra.local.run import Run
 from infra.local.servers.probes import answers_http
 
 START_SECONDS = 30.0
+FILE = "livekit.yaml"
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,13 @@ class LiveKit:
     """A running livekit-server; `url` is what workers and callers connect to."""
 
     process: Process
-    url: str
+    port: int
     key: str
     secret: str
+
+    @property
+    def url(self) -> str:
+        return f"ws://{LOOPBACK}:{self.port}"
 
 
 async def start(run: Run) -> LiveKit:
@@ -34,10 +40,19 @@ async def _start(run: Run) -> LiveKit:
     key, secret = f"API{secrets.token_hex(6)}", secrets.token_urlsafe(36)
     port = free_port()
     # A file, not --keys or an environment variable: both can be read by others on this machine (`ps`, /proc).
-    file = run.private_file("livekit.yaml", json.dumps(config(port, free_port(), free_port(), key, secret)))
+    file = run.private_file(FILE, json.dumps(config(port, free_port(), free_port(), key, secret)))
+    return await _serve(run, file, port, key, secret)
+
+
+async def start_again(run: Run, ended: LiveKit) -> LiveKit:
+    """Where it was, with the same key: a restart."""
+    return await _serve(run, run.state / FILE, ended.port, ended.key, ended.secret)
+
+
+async def _serve(run: Run, file: Path, port: int, key: str, secret: str) -> LiveKit:
     process = run.start("livekit-server", [binary("livekit-server"), "--config", file])
     await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}"), within=START_SECONDS)
-    return LiveKit(process, f"ws://{LOOPBACK}:{port}", key, secret)
+    return LiveKit(process, port, key, secret)
 
 
 def config(port: int, tcp: int, udp: int, key: str, secret: str) -> dict[str, Any]:

@@ -18,16 +18,21 @@ from livekit.agents import JobContext
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS
 from agent.runtime import LifespanServer
+from agent.runtime.datastores import redis as redis_module
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.redis import redis
 from tests.faults.operations import Operation, note
-from tests.faults.wrongs import Point, mark
+from tests.faults.wrongs import NO_JITTER, Point, mark
 
 EVERY_SECONDS = 0.2
+
+if os.environ.get(NO_JITTER):
+    redis_module.ExponentialWithJitterBackoff = ExponentialBackoff  # type: ignore[attr-defined,assignment]
 
 
 @dataclass

@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from livekit.agents import JobContext
 
@@ -22,10 +23,14 @@ from agent.runtime import LifespanServer
 from agent.runtime.datastores.base import Connections, opened
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.redis import redis
-from tests.faults.wrongs import Point, Wrong, mark
+from infra.local.eventually import eventually
+from tests.faults.wrongs import MARKS, Point, Wrong, mark, marked
 
 # Far above what a job needs more, far below what the machine has.
 MEMORY_LEFT_BYTES = 256 * 2**20
+GROWTH_BYTES = 512 * 2**20
+# More than the call uses (about 40).
+DESCRIPTORS = 128
 
 
 def wrong(ctx: JobContext) -> Wrong:
@@ -142,3 +147,17 @@ async def entrypoint(ctx: JobContext, joined: asyncio.Event) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY_LEFT_BYTES, resource.RLIM_INFINITY))
         bytearray(2 * MEMORY_LEFT_BYTES + used)
+    if what is Wrong.GROWS:
+        go = marked(Path(os.environ[MARKS]), room, Point.GO)
+        await eventually(go.exists, within=60, what="told to grow")
+        b"x" * GROWTH_BYTES  # not zeros, for which the kernel gives no memory
+    if what is Wrong.RUNS_OUT_OF_DESCRIPTORS:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, most))
+        taken = []
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(taken[0])  # for the mark
+        mark(room, Point.HELPER, os.getpid())
+        os.open(os.devnull, os.O_RDONLY)
