@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 
 from infra.local.conversation import Conversation
-from infra.local.eventually import eventually
+from infra.local.eventually import eventually, together
 from infra.local.servers import livekit
 from infra.local.worker import Worker
-from tests.faults.bench import START_SECONDS, Bench, alive
+from tests.faults.bench import SLOTS, START_SECONDS, Bench, alive
 from tests.faults.cgroup import memory_cgroup
-from tests.faults.row import NotHere, Row, Seen, Stopwatch
-from tests.faults.rows_common import end, log
+from tests.faults.row import GAUGES, NotHere, Row, Seen, Stopwatch
+from tests.faults.rows_common import end, filled, log, refused
 from tests.faults.rows_jobs import COMPLETED, FAILED, KILLED, NO_AGENT, SILENCE, STAYS, On
 from tests.faults.wrongs import Point, Wrong, marked
 
@@ -143,13 +143,22 @@ async def fork_server_killed(bench: Bench) -> Seen:
         job = await bench.call(worker, Wrong.NOTHING)
         parent = psutil.Process(job.pid).ppid()
         assert parent != worker.process.pid
-        since = Stopwatch()
         os.kill(parent, signal.SIGKILL)
-        seconds = await bench.truth(job, since, KILLED, within=20)
-        again = await bench.call(worker, Wrong.NOTHING)
-        await end(bench, [again.room])
-        await bench.truth(again, Stopwatch(), COMPLETED, within=8)
-    return Seen(KILLED, seconds, "the next call completed, forked from a new one")
+        # As many calls more as there are slots: those that fit come from a new fork server.
+        since = Stopwatch()
+        more = [f"{worker.name}-more-{n}" for n in range(SLOTS)]
+        await together(bench.dispatch(worker.name, room) for room in more)
+        await filled(bench, [worker])
+        full = since.seconds
+        await eventually(lambda: refused(bench, [worker], 1), within=20, what="the surplus call refused")
+        assert (await bench.gauges(worker)).requests["accepted"] == SLOTS
+        assert job.pid in bench.owners(worker).values(), "the first call goes on"
+        since = Stopwatch()
+        await end(bench, [job.room, *more])
+        await bench.at_rest(worker)
+        seconds = {GAUGES: since.seconds, "full again": full}
+        assert (await bench.gauges(worker)).outcomes["completed"] == SLOTS
+    return Seen(COMPLETED, seconds, f"{SLOTS} calls at once completed, 1 was refused: the cap holds")
 
 
 async def livekit_restarts(bench: Bench) -> Seen:
@@ -213,14 +222,14 @@ ROWS_OF_A_WORKER: list[Row[Bench]] = [
     ),
     Row(
         "SIGKILL of the process that jobs are forked from",
-        SILENCE,
-        "job killed",
+        "nothing: the call goes on",
+        "job completed; LiveKit starts another when the next process is due",
         fork_server_killed,
         soak=True,
     ),
     Row(
         "livekit-server is killed in mid-call and started again",
-        "cut off; a new call works once the worker is registered anew",
+        "cut off; the next call works",
         "not ready until it is registered anew",
         livekit_restarts,
         soak=True,

@@ -34,8 +34,19 @@ connections are the sockets at each database, and the job stands under its outco
 
 **Process gone**: seconds until the process itself has ended. LiveKit ends a job's process after its last callback.
 
-Each fault under test has deadlines shortened by environment variables (close 2 s, open 2 s, job's end 6 s); with the
-defaults (8 s, 10 s, 145 s) a hanging close takes that much longer.
+Rows about jobs and workers have deadlines shortened by environment variables (close 2 s, open 2 s, job's end 6 s); with
+the defaults (8 s, 10 s, 145 s) a hanging close takes that much longer. Rows about datastores run with the defaults.
+
+**What may be lost.** An operation that was under way when its datastore went: the agent gets an error within 10 s
+(MongoDB) or 5 s (Redis) and cannot know whether it was carried out; PyMongo repeats a read or a write once by itself,
+redis-py repeats a command whose connection broke up to 3 times, one whose reply did not come never. A transcript that
+MongoDB does not take waits in a file (`AGENT_SPOOL_DIRECTORY`) and is stored later, once; one whose job is killed in
+mid-call is lost, and the job is counted as `killed`. A call that met full workers, or was being started when its worker
+died, is asked for again by `place_call`.
+
+**A restarted database and the fleet.** Half of each pause between redis-py's retries is drawn (a row shows the same
+without). PyMongo has no jitter to set: its monitor looks every 0.5 s while an operation waits, and each client's pool
+opens at most 2 connections at a time, so what comes at once is bounded by the connections that were there before.
 """
 
 

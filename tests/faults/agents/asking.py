@@ -32,7 +32,7 @@ from tests.faults.wrongs import NO_JITTER, Point, mark
 EVERY_SECONDS = 0.2
 
 if os.environ.get(NO_JITTER):
-    redis_module.ExponentialWithJitterBackoff = ExponentialBackoff  # type: ignore[attr-defined,assignment]
+    redis_module.EqualJitterBackoff = ExponentialBackoff  # type: ignore[attr-defined,assignment]
 
 
 @dataclass
