@@ -15,7 +15,6 @@ import psutil
 from redis.asyncio import Redis
 
 from infra.local.binaries import binary
-from infra.local.eventually import eventually
 from infra.local.kernel import Endpoint
 from infra.local.ports import LOOPBACK
 from infra.local.process import Process
@@ -25,6 +24,7 @@ from infra.local.stack import MONGODB, REDIS
 from infra.local.worker import Worker
 from tests.faults.bench import Bench, Job, servers
 from tests.faults.password_proxy import PasswordProxy
+from tests.faults.patience import eventually
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.row import Stopwatch
 from tests.faults.wrongs import Wrong

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infra.local.eventually import eventually
+from tests.faults.patience import eventually
 from tests.faults.wrongs import MARKS
 
 

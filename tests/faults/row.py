@@ -68,7 +68,7 @@ class Result:
 # For modules of rows: on real servers, which the module's tests share.
 ON_SERVERS = [
     pytest.mark.integration,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from infra.local.eventually import eventually, together
+from infra.local.eventually import together
 from tests.faults.bench import SLOTS, START_SECONDS, Bench
+from tests.faults.patience import eventually
 from tests.faults.row import PROCESS, Row, Seen, Stopwatch
 from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, refused
 from tests.faults.wrongs import Point, WorkerWrong, Wrong, marked

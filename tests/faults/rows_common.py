@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from livekit import api
 
 from infra.local.errors import StartFailed
-from infra.local.eventually import eventually
 from infra.local.process import Process
 from infra.local.worker import Worker
 from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench
+from tests.faults.patience import eventually
 from tests.faults.row import Stopwatch
 
 EXIT_LIFESPAN_FAILED = 3

@@ -7,7 +7,6 @@ from statistics import median
 
 import psutil
 
-from infra.local.eventually import eventually
 from infra.local.stack import MONGODB, REDIS
 from tests.faults.bench import Job
 from tests.faults.datastore_faults import (
@@ -24,6 +23,7 @@ from tests.faults.datastore_faults import (
     usual,
 )
 from tests.faults.operations import failures, noted
+from tests.faults.patience import eventually
 from tests.faults.proxy import Mode
 from tests.faults.row import Row, Seen, Stopwatch
 from tests.faults.rows_jobs import NO_AGENT

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from livekit import api
 
 from infra.local.conversation import Conversation
-from infra.local.eventually import eventually
 from infra.local.worker import Worker
 from tests.faults.bench import Bench, Job, alive
+from tests.faults.patience import eventually
 from tests.faults.row import CONNECTIONS, Row, Seen, Stopwatch
 from tests.faults.wrongs import Point, Wrong
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 
 from infra.local.conversation import Conversation
-from infra.local.eventually import eventually, together
+from infra.local.eventually import together
 from infra.local.servers import livekit
 from infra.local.worker import Worker
 from tests.faults.bench import SLOTS, START_SECONDS, Bench, alive
 from tests.faults.cgroup import memory_cgroup
+from tests.faults.patience import eventually
 from tests.faults.row import GAUGES, NotHere, Row, Seen, Stopwatch
 from tests.faults.rows_common import end, filled, log, refused
 from tests.faults.rows_jobs import COMPLETED, FAILED, KILLED, NO_AGENT, SILENCE, STAYS, On

@@ -6,7 +6,6 @@ import time
 
 from livekit import api
 
-from infra.local.eventually import eventually
 from infra.local.stack import MONGODB, REDIS
 from tests.faults.bench import Job
 from tests.faults.datastore_faults import (
@@ -22,6 +21,7 @@ from tests.faults.datastore_faults import (
     server_dies_and_starts,
 )
 from tests.faults.operations import failures, noted, until_one_fails, until_one_succeeds
+from tests.faults.patience import eventually
 from tests.faults.proxy import Mode
 from tests.faults.row import Row, Seen, Stopwatch
 

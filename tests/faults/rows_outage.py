@@ -14,13 +14,14 @@ from pymongo import AsyncMongoClient
 
 from infra.local.conversation import Conversation
 from infra.local.errors import StartFailed
-from infra.local.eventually import eventually, together
+from infra.local.eventually import together
 from infra.local.servers.mongodb import DATABASE
 from infra.local.stack import MONGODB, REDIS
-from infra.local.worker import AGENT
-from tests.faults.bench import SLOTS, START_SECONDS
+from infra.local.worker import AGENT, Worker
+from tests.faults.bench import SLOTS, Bench
 from tests.faults.datastores_bench import Proxied
 from tests.faults.operations import until_one_fails, until_one_succeeds
+from tests.faults.patience import eventually
 from tests.faults.proxy import Mode
 from tests.faults.row import PROCESS, Row, Seen, Stopwatch
 from tests.faults.wrongs import NO_JITTER, Point
@@ -121,8 +122,9 @@ def many_reconnect(datastore: str, *, jitter: bool = True) -> Inject:
                 await stack.enter_async_context(at.worker(environment=environment)) for _ in range(WORKERS)
             ]
             rooms = [f"{worker.name}-storm-{n}" for worker in workers for n in range(SLOTS)]
-            await together(bench.dispatch(room.rpartition("-storm-")[0], room) for room in rooms)
-            await together(bench.reached(room, Point.IN_THE_CALL, START_SECONDS) for room in rooms)
+            # One a worker at a time: two cores do not start twelve processes before LiveKit loses patience.
+            for n in range(SLOTS):
+                await together(_placed(bench, worker, f"{worker.name}-storm-{n}") for worker in workers)
             held = bench.connected()[datastore]
             killed = time.monotonic()
             await at.kill(datastore)
@@ -158,6 +160,11 @@ def many_reconnect(datastore: str, *, jitter: bool = True) -> Inject:
         )
 
     return inject
+
+
+async def _placed(bench: Bench, worker: Worker, room: str) -> None:
+    await bench.dispatch(worker.name, room)
+    await bench.reached(room, Point.IN_THE_CALL)
 
 
 def _peak(moments: Sequence[float], seconds: float) -> int:

@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 import psutil
 
 from infra.local.errors import StartFailed
-from infra.local.eventually import eventually, together
+from infra.local.eventually import together
 from infra.local.worker import Worker
 from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench, alive
+from tests.faults.patience import eventually
 from tests.faults.row import CONNECTIONS, PROCESS, SLOT, Row, Seen, Stopwatch
 from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, log_of
 from tests.faults.wrongs import Point, WorkerWrong, marked
@@ -186,7 +187,7 @@ def leaving(what: WorkerWrong, *, dies: bool) -> Inject:
 
 async def _gone(bench: Bench, worker: Worker) -> int:
     """Wait for a worker that ends by itself; a second SIGTERM would cut it short."""
-    assert await worker.process.exited(within=20), worker.process.last_lines()
+    assert await worker.process.exited(within=60), worker.process.last_lines()
     return await bench.stack.run.stop(worker.process)
 
 

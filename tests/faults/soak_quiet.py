@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from infra.local.eventually import eventually
 from infra.local.stack import MONGODB, REDIS, Stack
 from infra.local.worker import Worker
+from tests.faults.patience import eventually
 from tests.faults.soak_load import Load, Totals
 
 # Until nothing of the last jobs is left: they end within 2 s; the warm process that follows takes a few more.

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.patience import busy
 from tests.faults.row import COLUMNS, NOT_RUN, Result
 
 ABOUT = """\
@@ -109,7 +110,10 @@ def show(results: Sequence[Result], *, width: int | None = None) -> None:
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores ({busy():.0f} processes a core ready to run in its last minute), "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def _seconds(result: Result) -> list[str]:
