@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -161,6 +162,13 @@ class Bench:
     @staticmethod
     def owners(worker: Worker) -> dict[str, int]:
         return slot_locks.owners(worker.slot_directory)
+
+    @staticmethod
+    def unowned(worker: Worker) -> list[str]:
+        """Metric files of processes that own no slot: idle ones, and jobs that wait for theirs, must have none."""
+        directory = worker.slot_directory.parent / "metrics"
+        owned = re.compile(r"_(slot\d+|worker-\d+|surplus)\.db$")
+        return [file.name for file in directory.glob("*.db") if not owned.search(file.name)]
 
     async def _gauges_are(self, connected: Mapping[str, int]) -> bool:
         """All workers' gauges together are what the kernel counted."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from infra.local.eventually import together
-from tests.faults.bench import SLOTS, START_SECONDS, Bench
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.worker import Worker
+from tests.faults.bench import SLOTS, START_SECONDS, STOP_SECONDS, Bench
 from tests.faults.patience import eventually
 from tests.faults.row import PROCESS, Row, Seen, Stopwatch
 from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, refused
@@ -44,6 +47,8 @@ def cold_burst(*, workers: int, idle: int) -> Inject:
             gauges = [await bench.gauges(worker) for worker in fleet]
             accepted = [each.requests.get("accepted", 0) for each in gauges]
             assert accepted == [SLOTS] * workers, f"accepted {accepted}"
+            # Idle processes, and jobs before they own a slot, have touched no metric.
+            assert not [file for worker in fleet for file in bench.unowned(worker)]
             await end(bench, rooms)
             for worker in fleet:
                 await bench.at_rest(worker)
@@ -91,6 +96,46 @@ async def surplus(bench: Bench) -> Seen:
         return Seen("failed", {"counted": counted}, "0 connections opened; the first worker's call goes on")
 
 
+async def simulated(bench: Bench) -> Seen:
+    """LiveKit's own `simulate_job` passes admission by: one job more than there are slots."""
+    name = "simulated"
+    rooms = [f"{name}-{n}" for n in range(SLOTS + 1)]
+    async with unregistered(bench, name, rooms) as worker:
+        since = Stopwatch()
+
+        async def failed() -> bool:
+            gauges = await worker.gauges(bench.http)
+            return gauges is not None and gauges.outcomes.get("failed", 0) == 1 and gauges.running == SLOTS
+
+        await eventually(failed, within=START_SECONDS, what="the surplus job counted")
+        counted = since.seconds
+        assert len(bench.owners(worker)) == SLOTS
+        opened = [room for room in rooms if marked(bench.marks, room, Point.OPENING).exists()]
+        assert len(opened) == SLOTS, f"opened: {opened}"
+        assert "A job came past admission" in log(worker)
+    return Seen("failed", {"counted": counted}, f"{SLOTS} jobs go on, the surplus one opened nothing")
+
+
+@asynccontextmanager
+async def unregistered(bench: Bench, name: str, rooms: Sequence[str]) -> AsyncIterator[Worker]:
+    run = bench.stack.run
+    slots, metrics = run.directory(f"{name}/slots"), run.directory(f"{name}/metrics")
+    http_port, metrics_port = free_port(), free_port()
+    own = {
+        "AGENT_HOST": LOOPBACK,
+        "AGENT_HTTP_PORT": str(http_port),
+        "AGENT_METRICS_PORT": str(metrics_port),
+        "AGENT_SLOT_DIRECTORY": str(slots),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+    }
+    command = [sys.executable, "-m", "tests.faults.agents.simulated", *rooms]
+    process = run.start(name, command, environment=bench.environment(name, own))
+    try:
+        yield Worker(name, process, http_port, metrics_port, slots)
+    finally:
+        await run.stop(process, within=STOP_SECONDS)
+
+
 async def same_metrics(bench: Bench) -> Seen:
     async with bench.worker("first") as first:
         directory = str(first.slot_directory.parent / "metrics")
@@ -121,6 +166,13 @@ ROWS: list[Row[Bench]] = [
         "no agent comes to the surplus call; the others go on",
         "surplus job failed: two workers share AGENT_SLOT_DIRECTORY",
         surplus,
+    ),
+    Row(
+        "a simulated job, which passes admission by",
+        "no agent comes to the surplus call; the others go on",
+        "surplus job failed: a job came past admission",
+        simulated,
+        soak=True,
     ),
     Row(
         "a second worker on the same metrics directory",

@@ -17,7 +17,7 @@ WARM_UP, SLOTS, GROWTH = 100, 8, 1.2
 SEED = 4630
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "jobs",
     [
