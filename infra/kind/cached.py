@@ -6,7 +6,8 @@ import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.binaries import cache_directory
@@ -24,18 +25,26 @@ def key_of(*parts: Path | str) -> str:
     return digest.hexdigest()[:12]
 
 
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Waits for another run that is at it; the kernel frees the lock with the process, whatever ends that."""
+    kind = cache_directory() / "kind"
+    kind.mkdir(parents=True, exist_ok=True)
+    with (kind / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def once(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory `<cache>/kind/<name>-<key>`, filled by `make` if it is not there. It appears in one rename.
 
     Another run that is at it is waited for; what it left half done is removed.
     """
     kind = cache_directory() / "kind"
-    kind.mkdir(parents=True, exist_ok=True)
     done = kind / f"{name}-{key}"
     if done.exists():
         return done
-    with (kind / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel frees it with the process, whatever ends that
+    with one_at_a_time(name):
         if not done.exists():
             for stale in kind.glob(f".{name}.*"):
                 shutil.rmtree(stale, ignore_errors=True)

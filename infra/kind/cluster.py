@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.kind import node_image
+from infra.kind.cached import one_at_a_time
 from infra.kind.engine import Engine
 from infra.kind.shell import KindError, run
 from infra.local.binaries import binary, cache_directory
@@ -98,11 +99,12 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
     Raises KindError when it does not come up; what was half made is removed.
     """
     cluster = Cluster(engine)
-    if exists(engine):
-        _start_stopped_nodes(cluster)
-        cluster.kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
-    else:
-        _create(cluster, offline=offline)
+    with one_at_a_time("cluster"):  # a second run meets a whole cluster, not half of one
+        if exists(engine):
+            _start_stopped_nodes(cluster)
+            cluster.kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
+        else:
+            _create(cluster, offline=offline)
     try:
         cluster.kubectl(
             "wait",
