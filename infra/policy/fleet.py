@@ -20,9 +20,6 @@ from infra.policy.objects import (
 )
 from infra.policy.rules import Expected, ItemRule, StackRule, in_cell
 
-# LiveKit's own, where --drain-timeout is left out.
-DEFAULT_DRAIN_SECONDS = 3600
-
 
 def counted(item: Item, expected: Expected) -> Iterator[str]:
     """Workers are one Deployment in a namespace of the stack: nothing else is counted."""
@@ -61,7 +58,7 @@ def strategy(item: Item, expected: Expected) -> Iterator[str]:
 
 
 def drain(item: Item, expected: Expected) -> Iterator[str]:
-    """No call is killed within its time."""
+    """No call is killed within its time. How long the drain lasts is a variable: see environment rules."""
     if not is_worker(item):
         return
     time = expected.solution.time
@@ -73,12 +70,6 @@ def drain(item: Item, expected: Expected) -> Iterator[str]:
             f"{time.termination_grace_period_seconds}"
         )
     for container in filter(_takes_calls, containers(item)):
-        given_drain = _drain_timeout(container)
-        if given_drain != time.drain_timeout_seconds:
-            yield (
-                f"--drain-timeout is {given_drain:.0f}, the budget solved {time.drain_timeout_seconds}: a call of "
-                "max_call_seconds would be cut off, or the grace period passed"
-            )
         pre_stop = number(at(container, "lifecycle", "preStop", "sleep", "seconds")) or 0
         if pre_stop > time.pre_stop_seconds:
             yield f"preStop sleeps {pre_stop:.0f} s, the grace period pays for {time.pre_stop_seconds}"
@@ -94,16 +85,6 @@ def _takes_calls(container: Item) -> bool:
 
 def _words(container: Item) -> list[str]:
     return [str(word) for key in ("command", "args") for word in container.get(key) or ()]
-
-
-def _drain_timeout(container: Item) -> float:
-    words = _words(container)
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == "--drain-timeout":
-            return number(following) or 0
-        if word.startswith("--drain-timeout="):
-            return number(word.partition("=")[2]) or 0
-    return DEFAULT_DRAIN_SECONDS
 
 
 def memory(item: Item, expected: Expected) -> Iterator[str]:

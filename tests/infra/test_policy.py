@@ -177,17 +177,6 @@ def quota_of(pods: str) -> Change:
     return lambda items: one(items, "ResourceQuota")["spec"]["hard"].update(pods=pods)
 
 
-def drain_argument(value: str | None) -> Change:
-    def change(items: list[Item]) -> None:
-        arguments = worker(items)["args"]
-        if value is None:
-            del arguments[arguments.index("--drain-timeout") :]
-        else:
-            arguments[arguments.index("--drain-timeout") + 1] = value
-
-    return change
-
-
 def in_class(items: list[Item]) -> None:
     batch = client("indexes-again")
     batch["spec"]["template"]["spec"]["priorityClassName"] = pod(items)["priorityClassName"]
@@ -258,8 +247,6 @@ REFUSED: list[tuple[str, Change, str]] = [
         lambda items: pod(items).pop("terminationGracePeriodSeconds"),
         "terminationGracePeriodSeconds is missing (30 then)",
     ),
-    ("drain", drain_argument("10"), "--drain-timeout is 10, the budget solved"),
-    ("drain by default", drain_argument(None), "--drain-timeout is 3600, the budget solved"),
     (
         "preStop",
         lambda items: worker(items).update(lifecycle={"preStop": {"sleep": {"seconds": 99}}}),
