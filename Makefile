@@ -42,8 +42,8 @@ test-datastores: setup servers ## Every datastore's promises against its real se
 	@$(RUN) -m infra.local.binaries weaviate
 	@$(RUN) -m pytest tests/conformance -m datastores $(ARGS)
 
-demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n])
-	@$(RUN) -m infra.local demo $(if $(CALLS),--calls $(CALLS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(WORKERS),--workers $(WORKERS))
+demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n] [DATASTORES=names])
+	@$(RUN) -m infra.local demo $(if $(DATASTORES),--datastores "$(DATASTORES)") $(if $(CALLS),--calls $(CALLS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(WORKERS),--workers $(WORKERS))
 
 up: setup servers ## The whole stack on this machine, with a live table, until Ctrl-C
 	@$(RUN) -m infra.local up

@@ -20,12 +20,15 @@ from infra.local.binaries import SERVERS, build_missing
 from infra.local.chat import chat
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
+from infra.local.servers import further
 from infra.local.up import up
 from infra.monitoring.series import budget_series
 from infra.solution import Solution
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
 CALLS = 24
+# Of a datastore that DATASTORES adds to the stack file's: the worker lifespan opens none of them.
+FURTHER = {"pool": 2, "worker_pool": 0, "reserve": 5}
 # Of a log file or a pipe, which has no width of its own; rich would take 80 columns and break tables.
 LOG_WIDTH = 120
 
@@ -41,6 +44,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--workers", type=count("workers", 50), metavar="N", help="instead of the stack file's"
     )
     sized.add_argument("--slots", type=count("slots", 1000), metavar="N", help="jobs a worker runs at once")
+    sized.add_argument(
+        "--datastores",
+        type=further_datastores,
+        default=(),
+        metavar="NAMES",
+        help=f"mongodb,redis and any of {', '.join(further.NAMES)}",
+    )
     commands.add_parser("up", parents=[sized], help="the whole stack, until Ctrl-C")
     demo = commands.add_parser("demo", parents=[sized], help="real calls, trouble, and a report")
     demo.add_argument(
@@ -68,25 +78,43 @@ def count(what: str, most: int, least: int = 1) -> type[int]:
     return parse  # type: ignore[return-value]
 
 
-def configured(stack: Path, workers: int | None, slots: int | None) -> StackConfig:
-    """This stack file with these sizes. Raises ConfigError: the file or a size cannot be so."""
+def further_datastores(text: str) -> tuple[str, ...]:
+    """An argparse type: the names beyond mongodb and redis, which the agent always opens."""
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in ("mongodb", "redis", *further.NAMES)]
+    if unknown or not {"mongodb", "redis"} <= set(names):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; accepted: mongodb,redis and any of {', '.join(further.NAMES)}, separated by commas"
+        )
+    return tuple(name for name in further.NAMES if name in names)
+
+
+def configured(
+    stack: Path, workers: int | None, slots: int | None, datastores: Sequence[str] = ()
+) -> StackConfig:
+    """This stack file with these sizes and further datastores. Raises ConfigError: the file or a size cannot be so."""
     config = load_config(stack)
     if workers or slots:
         before = solve(config).fleet
         slots = slots or before.slots
         jobs = jobs_for(workers or before.max_replicas, slots)
         config = apply_overrides(config, {"fleet.slots": slots, "fleet.jobs": jobs})
+    for name in datastores:
+        if name not in config.datastores:
+            config = apply_overrides(config, {f"datastores.{name}": dict(FURTHER)})
     return config
 
 
-def solved(stack: Path, workers: int | None, slots: int | None) -> tuple[Solution, int]:
-    """The budget for this stack file and these sizes, and the number of workers to start.
+def solved(
+    stack: Path, workers: int | None, slots: int | None, datastores: Sequence[str] = ()
+) -> tuple[Solution, int]:
+    """The budget for this stack file, these sizes and these further datastores, and the number of workers to start.
 
     Raises:
         ConfigError: the file or a size cannot be so.
         LocalError: the budget does not fit.
     """
-    solution = solve(configured(stack, workers, slots))
+    solution = solve(configured(stack, workers, slots, datastores))
     if not solution.fits:
         raise LocalError(f"{stack} does not fit its limits; `make budget STACK={stack}` says what would")
     return solution, solution.fleet.max_replicas
@@ -119,11 +147,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if given.command == "call":
             return asyncio.run(until_signalled(chat(console, given.run)))
-        solution, workers = solved(given.stack, given.workers, given.slots)
+        solution, workers = solved(given.stack, given.workers, given.slots, given.datastores)
         interfaces.require_one()
         build_missing(SERVERS)
+        further.build(given.datastores)
         if given.command == "up":
-            rooms = capacity(configured(given.stack, given.workers, given.slots))
+            rooms = capacity(configured(given.stack, given.workers, given.slots, given.datastores))
             series = budget_series(solution, rooms)
             return asyncio.run(until_signalled(up(console, solution, series, workers=workers)))
         from infra.local.demo.command import demo  # noqa: PLC0415  # matplotlib takes a second to import

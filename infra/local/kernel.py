@@ -24,10 +24,11 @@ HELD = frozenset({psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT})
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server process and the port it serves."""
+    """A server process and the port it serves, or the ports: a client of Weaviate holds connections to two."""
 
     pid: int
     port: int
+    also: tuple[int, ...] = ()
 
 
 def connections(endpoint: Endpoint) -> int:
@@ -36,7 +37,8 @@ def connections(endpoint: Endpoint) -> int:
         sockets = psutil.Process(endpoint.pid).net_connections(kind="tcp")
     except psutil.NoSuchProcess:
         return 0
-    return sum(1 for s in sockets if s.status in HELD and s.laddr.port == endpoint.port)
+    ports = {endpoint.port, *endpoint.also}
+    return sum(1 for s in sockets if s.status in HELD and s.laddr.port in ports)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from infra.local.eventually import together
 from infra.local.kernel import Endpoint, KernelSampler
 from infra.local.process import STOP_SECONDS
 from infra.local.run import Run
-from infra.local.servers import livekit, metrics_store, mongodb, redis
+from infra.local.servers import further, livekit, metrics_store, mongodb, redis
 from infra.local.worker import Worker
-from infra.solution import RedisServer, Solution
+from infra.solution import Datastore, RedisServer, Solution
 
 AGENT_NAME = "assistant"
 MONGODB, REDIS = "mongodb", "redis"
+FURTHER_AGENT = Path("infra/local/further_agent.py")
 
 Say = Callable[[str], None]
 
@@ -39,6 +40,7 @@ class Stack:
     kernel: KernelSampler
     pipeline: Mapping[str, str]
     entrypoint: Path = workers_.AGENT
+    further: Mapping[str, further.Further] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     peak_workers: int = 0
     exit_statuses: dict[str, int] = field(default_factory=dict)
@@ -59,7 +61,13 @@ class Stack:
             "MONGODB_URL": self.mongodb.url,
             "MONGODB_DATABASE": mongodb.DATABASE,
             "REDIS_URL": self.redis.url,
+            **{name: value for each in self.further.values() for name, value in each.environment.items()},
         }
+
+    @property
+    def datastores(self) -> list[Datastore]:
+        """What the budget says of those that run here."""
+        return [self.solution.datastores[name] for name in (MONGODB, REDIS, *self.further)]
 
     @property
     def line(self) -> Line:
@@ -123,13 +131,30 @@ async def running(
     say(
         f"servers up: livekit-server, MongoDB wire (FerretDB), Valkey with maxclients {limit}, VictoriaMetrics"
     )
+    others: dict[str, further.Further] = {}
+    for name in further.NAMES:
+        if name in solution.datastores:
+            others[name] = await further.start(run, name)
+            say(f"server up: {solution.datastores[name].title}")
+    if others and entrypoint == workers_.AGENT:
+        entrypoint = FURTHER_AGENT
     endpoints = {
         MONGODB: Endpoint(mongodb_server.process.pid, mongodb_server.port),
         REDIS: Endpoint(redis_server.process.pid, redis_server.port),
+        **{name: other.endpoint for name, other in others.items()},
     }
     with KernelSampler(endpoints) as kernel:
         stack = Stack(
-            run, solution, livekit_server, mongodb_server, redis_server, metrics, kernel, pipeline, entrypoint
+            run,
+            solution,
+            livekit_server,
+            mongodb_server,
+            redis_server,
+            metrics,
+            kernel,
+            pipeline,
+            entrypoint,
+            others,
         )
         await workers_.make_indexes(run, stack.environment)
         say("indexes made")

@@ -7,9 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.local.gauges import STATES, Gauges
-from infra.local.stack import MONGODB, REDIS, Stack
+from infra.local.stack import Stack
 from infra.local.watch import Watch
-from infra.solution import Datastore
 
 NO_ANSWER = "no answer"
 
@@ -19,7 +18,7 @@ def table(stack: Stack, watch: Watch) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("\n", no_wrap=True)
     shown.add_column("jobs\nof slots", justify="right", no_wrap=True)
-    for datastore in _datastores(stack):
+    for datastore in stack.datastores:
         for heading in (f"{datastore.title}\nin use", "\nidle", "\nmonitoring", "\nheld", "\nof budget"):
             shown.add_column(heading, justify="right", no_wrap=True)
     for name in sorted(stack.workers):
@@ -35,7 +34,7 @@ def table(stack: Stack, watch: Watch) -> Table:
 
 def _worker(stack: Stack, gauges: Gauges) -> list[str]:
     cells = [f"{gauges.running} / {gauges.slots}"]
-    for datastore in _datastores(stack):
+    for datastore in stack.datastores:
         states = gauges.connections.get(datastore.name, {})
         cells += [str(states.get(state, 0)) for state in STATES]
         cells += [str(gauges.total(datastore.name)), str(gauges.budget.get(datastore.name, "?"))]
@@ -45,7 +44,7 @@ def _worker(stack: Stack, gauges: Gauges) -> list[str]:
 def _kernel(stack: Stack) -> list[Text]:
     latest = stack.kernel.latest
     cells = [Text("kernel", "bold"), Text(str(sum(latest.slots.values())), "bold")]
-    for datastore in _datastores(stack):
+    for datastore in stack.datastores:
         held = latest.connections[datastore.name]
         style = "bold red" if held > datastore.limit else "bold green"
         cells += [Text(""), Text(""), Text(""), Text(str(held), style), Text(str(datastore.limit), "bold")]
@@ -60,12 +59,8 @@ def line(stack: Stack, watch: Watch) -> str:
         for name in sorted(stack.workers)
     )
     held = stack.kernel.latest.connections
-    servers = ", ".join(f"{d.title} {held[d.name]}/{d.limit}" for d in _datastores(stack))
+    servers = ", ".join(f"{d.title} {held[d.name]}/{d.limit}" for d in stack.datastores)
     return f"jobs: {workers} | connections in the kernel / limit: {servers}"
-
-
-def _datastores(stack: Stack) -> list[Datastore]:
-    return [stack.solution.datastores[name] for name in (MONGODB, REDIS)]
 
 
 def _now(watch: Watch) -> dict[str, Gauges]:

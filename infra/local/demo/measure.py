@@ -9,7 +9,7 @@ from infra.budget import jobs_for
 from infra.local.demo.report import Counted, DatastoreSeen, Durations, FleetSeen, Told
 from infra.local.gauges import Gauges, Histogram
 from infra.local.kernel import Sample
-from infra.local.stack import MONGODB, REDIS, Stack
+from infra.local.stack import REDIS, Stack
 from infra.local.watch import Watch
 from infra.solution import Datastore, Solution
 
@@ -26,7 +26,7 @@ class Idle:
         return (
             not any(self.kernel.slots.values())
             and not any(gauges.running for gauges in self.gauges.values())
-            and all(self._only_workers_own(solution.datastores[name]) for name in (MONGODB, REDIS))
+            and all(self._only_workers_own(solution.datastores[name]) for name in self.kernel.connections)
         )
 
     def _only_workers_own(self, datastore: Datastore) -> bool:
@@ -55,7 +55,7 @@ def datastores_seen(stack: Stack, watch: Watch, idle: Idle, left: Sample) -> dic
             idle_kernel=idle.kernel.connections[name],
             durations=_durations(name, watch.latest.values()),
         )
-        for name in (MONGODB, REDIS)
+        for name in stack.kernel.endpoints
     }
 
 
@@ -95,8 +95,12 @@ def told(stack: Stack, watch: Watch) -> list[Told]:
     return [
         Told(
             at=round(at - start, 2),
-            connections={name: sum(g.total(name) for g in gauges.values()) for name in (MONGODB, REDIS)},
-            granted={name: sum(g.budget.get(name, 0) for g in gauges.values()) for name in (MONGODB, REDIS)},
+            connections={
+                name: sum(g.total(name) for g in gauges.values()) for name in stack.kernel.endpoints
+            },
+            granted={
+                name: sum(g.budget.get(name, 0) for g in gauges.values()) for name in stack.kernel.endpoints
+            },
             slots=sum(g.slots for g in gauges.values()),
         )
         for at, gauges in watch.series

@@ -14,7 +14,13 @@ from infra.local.caller import Outcome
 from infra.local.demo.report import DatastoreSeen, Event, Report
 
 INK, FAINT, BUDGET, GRANTED = "#1f2933", "#9aa5b1", "#c81e1e", "#6b7280"
-DATASTORE_COLOURS = {"mongodb": "#2f855a", "redis": "#b7791f"}
+DATASTORE_COLOURS = {
+    "mongodb": "#2f855a",
+    "redis": "#b7791f",
+    "weaviate": "#2b6cb0",
+    "elasticsearch": "#805ad5",
+    "opensearch": "#38a3a5",
+}
 WORKER_COLOURS = ("#2b6cb0", "#63b3ed", "#805ad5", "#38a3a5")
 # Of the width of the time axis: nearer marks than this would cover each other and are set one above the other.
 NEAR = 0.022

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from infra.local.demo.waves import Calls
-from infra.local.stack import MONGODB, REDIS, Stack
+from infra.local.stack import Stack
 
 TERMINAL_SECONDS, LINES_SECONDS = 0.5, 5.0
 
@@ -37,9 +37,7 @@ def progress(console: Console) -> Shown:
 
 def line(calls: Calls, stack: Stack) -> str:
     latest = stack.kernel.latest
-    servers = ", ".join(
-        f"{stack.solution.datastores[name].title} {latest.connections[name]}" for name in (MONGODB, REDIS)
-    )
+    servers = ", ".join(f"{each.title} {latest.connections[each.name]}" for each in stack.datastores)
     return f"calls: {calls.tally()} | jobs: {sum(latest.slots.values())} | connections: {servers}"
 
 
