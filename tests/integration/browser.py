@@ -59,9 +59,10 @@ class Page:
         answer = await self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         return answer.get("result", {}).get("value")
 
-    async def screenshot(self) -> bytes:
-        """A PNG of what is to be seen."""
-        return base64.b64decode((await self._ask("Page.captureScreenshot", format="png"))["data"])
+    async def screenshot(self, *, width: int, height: int, scale: float) -> bytes:
+        """A PNG of the page's upper left part of this size in pixels, scaled."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}
+        return base64.b64decode((await self._ask("Page.captureScreenshot", format="png", clip=clip))["data"])
 
     async def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._sent += 1
