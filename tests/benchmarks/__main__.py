@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from tests.benchmarks.bench import servers
@@ -24,10 +23,10 @@ async def measured(repeats: int, docs: Path | None) -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     async with servers(OUTPUT) as bench:
         results = await everything(bench, repeats, say=print)
-    remark = f"{(time.monotonic() - began) / 60:.0f} minutes, load average {before:.0f} before"
+    remark = f"{repeats} repeats in {(time.monotonic() - began) / 60:.0f} minutes, load average {before:.0f}"
     for directory in filter(None, (OUTPUT, docs)):
         (directory / "results.json").write_text(
-            json.dumps({"remark": remark} | asdict(results), indent=1) + "\n"
+            json.dumps({"remark": remark} | vars(results), separators=(",", ":")) + "\n"
         )
         write(results, remark, directory)
         print(f"written: {directory / 'README.md'}")
