@@ -156,11 +156,18 @@ def fingerprint(cluster: Cluster) -> str:
     )
     items = cluster.get(kinds, "--namespace", NAMESPACE)["items"]
     seen = {
-        f"{one['kind']}/{one['metadata']['name']}": one["metadata"].get("generation", one["metadata"]["uid"])
+        f"{one['kind']}/{one['metadata']['name']}": _version(one)
         for one in items
         if not one["metadata"]["name"].startswith("sh.helm.release")
     }
     return json.dumps(seen, sort_keys=True, indent=1)
+
+
+def _version(item: dict[str, Any]) -> str:
+    # A StatefulSet's generation grows with each helm upgrade, for the API server completes its volumeClaimTemplates.
+    if item["kind"] == "StatefulSet":
+        return str(item["status"]["updateRevision"])
+    return str(item["metadata"].get("generation", item["metadata"]["uid"]))
 
 
 def _namespace() -> dict[str, Any]:

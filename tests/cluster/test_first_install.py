@@ -7,6 +7,7 @@ import pytest
 from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.local.eventually import eventually
 from tests.cluster.load import dropped, load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -27,8 +28,12 @@ async def test_first_install(cluster: Cluster, fast: Stack) -> None:
         await calls.hold(fast.solution.fleet.jobs)
         results = await calls.end()
     assert dropped(results) == []
-    cluster.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{FLEET}")
-    assert transcripts(cluster) >= before
+    await eventually(
+        lambda: transcripts(cluster) == before + len(results),
+        within=60,
+        every=3,
+        what="every call's transcript",
+    )
 
     seen = install.fingerprint(cluster)
     install.install(cluster, fast)
