@@ -78,5 +78,5 @@ async def _lifespan(addresses: Addresses, models: Sequence[type[Document]], pool
         async with opening as (_, cache):
             yield cache
 
-    owner = LifespanOwner(lifespan(), Scope("job", close_timeout=8.0), on_death=lambda: None)
+    owner = LifespanOwner(lifespan, Scope("job", close_timeout=8.0), on_death=lambda: None)
     return Opened(await owner.open(10.0), owner.close)
