@@ -18,11 +18,11 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.budget import solve
+from infra.capacity import capacity
 from infra.comparison import print_what_if
 from infra.config import ConfigError, Problem, StackConfig, apply_overrides, load_config
 from infra.explore import asked, curves, most_jobs
 from infra.report import print_report
-from infra.solution import Solution
 from infra.suggestions import Changes, suggest
 from infra.transition import plan_transition
 from infra.transition_report import print_transition
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, a closed pager) has seen enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if options.values and not _written(solve(wanted), options.values):
+    if options.values and not _written(wanted, options.values):
         return BAD_INPUT
     return FITS if fits else DOES_NOT_FIT
 
@@ -96,13 +96,14 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _written(solution: Solution, directory: Path) -> bool:
+def _written(config: StackConfig, directory: Path) -> bool:
     """Writes the charts' values, none for a budget that does not fit; False when the directory cannot be used."""
+    solution = solve(config)
     if not solution.fits:
         print(f"{directory}: no values written, since the budget does not fit", file=sys.stderr)
         return True
     try:
-        files = write_values(solution, directory)
+        files = write_values(solution, directory, capacity(config))
     except OSError as error:
         print(f"{directory}: cannot be written: {error.strerror}; accepted: a directory", file=sys.stderr)
         return False

@@ -13,21 +13,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from infra.capacity import Room
 from infra.environment import worker_environment
+from infra.monitoring.series import budget_series
 from infra.solution import Solution
 
 Values = dict[str, Any]
 
 
-def helm_values(solution: Solution) -> dict[str, Values]:
-    """The values of every chart that the budget sizes, by the chart's name (a folder of `charts/`)."""
+def helm_values(solution: Solution, rooms: Sequence[Room] = ()) -> dict[str, Values]:
+    """The values of every chart that the budget sizes, by the chart's name (a folder of `charts/`).
+
+    Args:
+        rooms: what the datastores would take (`infra.capacity.capacity`), for the dashboard of capacity.
+    """
     parts = asdict(solution)
     fleet, time, scaling, pod, datastores = (
         parts[name] for name in ("fleet", "time", "scaling", "pod", "datastores")
@@ -45,12 +51,12 @@ def helm_values(solution: Solution) -> dict[str, Values]:
             },
             "mongodb": {"datastores": datastores},
             "redis": {"datastores": datastores},
-            "monitoring": {"fleet": fleet, "time": time, "datastores": datastores},
+            "monitoring": {"series": [one.as_dict() for one in budget_series(solution, rooms)]},
         }.items()
     }
 
 
-def write_values(solution: Solution, directory: Path) -> list[Path]:
+def write_values(solution: Solution, directory: Path, rooms: Sequence[Room] = ()) -> list[Path]:
     """Write `DIR/<chart>.yaml` for every chart; files that are there are replaced, each in one step.
 
     Raises:
@@ -60,7 +66,7 @@ def write_values(solution: Solution, directory: Path) -> list[Path]:
     yaml = YAML()
     yaml.width = 120
     written = []
-    for chart, values in helm_values(solution).items():
+    for chart, values in helm_values(solution, rooms).items():
         path = directory / f"{chart}.yaml"
         unfinished = path.with_suffix(".yaml.new")
         with unfinished.open("w", encoding="utf-8") as file:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from infra.capacity import capacity
 from infra.cli import main
+from infra.config import load_config
 from infra.values import helm_values, seal
 from tests.charts.render import STACKS, solved
 
@@ -17,7 +19,7 @@ PRODUCTION = STACKS / "Pulumi.production.yaml"
 def test_a_file_a_chart_with_the_figures_under_their_own_names(tmp_path: Path) -> None:
     assert main([str(PRODUCTION), "--values", str(tmp_path / "values")]) == 0
     written = {file.stem: YAML(typ="safe").load(file) for file in (tmp_path / "values").iterdir()}
-    assert written == helm_values(solved("production"))
+    assert written == helm_values(solved("production"), capacity(load_config(PRODUCTION)))
     assert written["agent-worker"]["budget"]["time"]["drain_timeout_seconds"] == 3803
     assert written["mongodb"]["budget"]["datastores"]["mongodb"]["limit"] == 3000
 

@@ -1,0 +1,15 @@
+{{/* What the schema cannot say. Each message names the key, what was given and what would do. */}}
+{{- define "monitoring.guards" -}}
+{{- if not .Values.budget.series -}}
+{{- fail "budget is missing: write the values with `make budget STACK=FILE VALUES=DIR` and pass them with -f" -}}
+{{- end -}}
+{{- /* Figures that were edited by hand are nobody's solution (infra/values.py seals them). */ -}}
+{{- if ne (omit .Values.budget "seal" | toRawJson | sha256sum) (.Values.budget.seal | default "") -}}
+{{- fail "budget was changed after it was solved (its seal does not match): change the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`" -}}
+{{- end -}}
+{{- range .Values.rules.disabled -}}
+{{- if not ($.Files.Get (printf "alerts/%s.yaml" .)) -}}
+{{- fail (printf "rules.disabled names %s, which is no alert; accepted: the names of files in alerts/" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
