@@ -138,13 +138,8 @@ class Watch:
 
     def _pods(self) -> None:
         assert self._watch.stdout is not None
-        decoder, text = json.JSONDecoder(), ""
-        for line in self._watch.stdout:
-            text += line
-            if line.rstrip() != "}":
-                continue
-            event, _ = decoder.raw_decode(text.lstrip())
-            text = ""
+        for line in self._watch.stdout:  # an event a line
+            event = json.loads(line)
             with self._lock:
                 self.recorder.pod(event["object"], deleted=event["type"] == "DELETED")
 
