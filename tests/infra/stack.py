@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import runpy
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ from tests.infra.provider.chart import render
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(ROOT / "infra")
 CHART = "kubernetes:helm.sh/v4:Chart"
+
+# Pulumi makes its futures in the main thread's current loop, of which an earlier test may have left none, and never
+# closes the loops it makes in that loop's own threads: so one, for as long as the tests run.
+LOOP = asyncio.new_event_loop()
 
 Values = dict[str, Any]
 
@@ -117,15 +122,17 @@ def deploy(
     """Runs the program. `runs`: what each namespace holds already. Raises pulumi.RunError when it refuses."""
     recorded = Recorded()
     outputs: dict[str, Any] = {}
-    set_mocks(recorded, project="agent-datastores", stack="test")
-    set_all_config(config_of(values, secrets), list(secrets))
     asked, exported = running.look, pulumi.export
     running.look = lambda context, namespace: (runs or {}).get(namespace, Running())  # noqa: ARG005
     pulumi.export = outputs.__setitem__  # type: ignore[assignment]
+    asyncio.set_event_loop(LOOP)
     try:
+        set_mocks(recorded, project="agent-datastores", stack="test")
+        set_all_config(config_of(values, secrets), list(secrets))
         run = pulumi.runtime.test(lambda: runpy.run_path(PROGRAM, run_name="__main__") and None)  # type: ignore[no-untyped-call]
         run()
     finally:
+        asyncio.set_event_loop(None)
         running.look, pulumi.export = asked, exported
     return Deployed(recorded, outputs)
 

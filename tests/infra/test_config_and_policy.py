@@ -33,7 +33,7 @@ def deployable(values: Values) -> dict[str, Any]:
     stack["mongodb"]["nodes"] = stack["mongodb"]["nodes"] if {"plan", "limit"} & set(stack["mongodb"]) else 1
     stack["redis"].pop("sentinels", None)
     assume(solve(parse_config(stack, "random")).fits)
-    places = {name: {"to": SOMEWHERE} for name in ("mongodb", "redis")}
+    places = {name: {"to": SOMEWHERE} for name in ("mongodb", "redis", *stack.get("datastores", {}))}
     worker = {"networkPolicy": {"datastores": places}}
     return stack | {"deployment": KIND["deployment"] | {"values": {"agent-worker": worker}}}
 
@@ -41,7 +41,8 @@ def deployable(values: Values) -> dict[str, Any]:
 SECRETS = {
     f"agent-secrets:{key}": "x"
     for key in (
-        *("livekit-api-key", "livekit-api-secret", "mongodb-url", "redis-url"),
+        *("livekit-api-key", "livekit-api-secret"),
+        *(f"{name}-url" for name in ("mongodb", "redis", "weaviate", "elasticsearch", "postgresql")),
         *(
             "mongodb-app-password",
             "mongodb-operator-password",
