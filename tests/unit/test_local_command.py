@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra.environment import worker_environment
 from infra.local import run as runs
 from infra.local import state
-from infra.local.__main__ import STACK_FILE, main, solved
+from infra.local.__main__ import STACK_FILE, further_datastores, main, solved
 from infra.local.conversation import Line
 from infra.local.demo.waves import wave_sizes
 from infra.local.errors import NoStack
@@ -36,15 +37,30 @@ def test_sizes_of_the_command_line_are_solved_like_those_of_the_file() -> None:
         (["demo", "--slots", "two"], "got 'two'; accepted: a whole number of slots from 1 to 1000"),
         (["up", "--workers", "0"], "got '0'; accepted: a whole number of workers from 1 to 50"),
         (["up", "--workers", "٣"], "accepted: a whole number of workers"),
+        (
+            ["demo", "--datastores", "mongodb,redis,solr"],
+            "got 'mongodb,redis,solr'; accepted: mongodb,redis and any of",
+        ),
+        (["demo", "--datastores", "weaviate"], "got 'weaviate'; accepted: mongodb,redis and any of weaviate"),
     ],
 )
-def test_unusable_numbers_are_refused_by_name(
+def test_unusable_arguments_are_refused_by_name(
     argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(argv)
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_further_datastores_are_budgeted_and_do_not_change_the_others_shares() -> None:
+    names = further_datastores("mongodb, redis,elasticsearch,weaviate")
+    assert names == ("weaviate", "elasticsearch")
+    alone, _ = solved(STACK_FILE, workers=2, slots=4)
+    solution, _ = solved(STACK_FILE, workers=2, slots=4, datastores=names)
+    assert set(names) == set(solution.datastores) - set(alone.datastores)
+    assert solution.datastores["mongodb"].per_job == alone.datastores["mongodb"].per_job
+    assert {"WEAVIATE_POOL", "ELASTICSEARCH_POOL"} <= set(worker_environment(solution))
 
 
 def test_a_missing_stack_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
