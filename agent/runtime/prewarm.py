@@ -7,8 +7,10 @@ first use: TLS contexts, lazily imported modules. No loop runs here, so nothing 
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import current_process
 from typing import Any
 
 from livekit.agents import JobProcess
@@ -34,6 +36,7 @@ class JobPrewarm:
     users: Callable[[JobProcess], Any] | None
 
     def __call__(self, process: JobProcess) -> None:
+        _leave_signals_to_the_worker()
         tracing.install(self.service)  # before LiveKit begins the job's own span
         for warm_up in _warm_ups:
             try:
@@ -43,3 +46,13 @@ class JobPrewarm:
                 logger.debug("a warm-up failed, so the call opens cold: %s", error)
         if self.users is not None:
             self.users(process)
+
+
+def _leave_signals_to_the_worker() -> None:
+    """A supervisor that signals every process (systemd does) must not cut calls off that the worker is draining.
+
+    LiveKit means to ignore both, but at the import of a module that the fork server imported before (measured).
+    """
+    if current_process().name == "job_proc":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

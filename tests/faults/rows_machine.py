@@ -208,7 +208,6 @@ ROWS_OF_A_JOB: list[Row[On]] = [
         "nothing: the call goes on",
         "job completed",
         signalled,
-        soak=True,
     ),
     Row("SIGSTOP of the job", SILENCE, "job killed, by LiveKit's ping timeout of 30 s", stopped, soak=True),
 ]
