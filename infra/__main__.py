@@ -17,6 +17,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from rich.console import Console
 
+from infra.capacity import capacity
 from infra.cells import DoesNotFit, cells_of, checked_config
 from infra.components.cell import CellArgs, CellStack
 from infra.components.charts import Place
@@ -38,9 +39,10 @@ except (ConfigError, DoesNotFit, Refused, ClusterError) as refusal:
 
 cluster = kubernetes.Provider("cluster", context=deployment.context)
 operators = Operators("operators", deployment, cluster)
+rooms = capacity(config)
 endpoints = {}
 for cell, rollover in rollovers.items():
-    place = Place(cell.namespace, deployment, rollover.solution, cluster)
+    place = Place(cell.namespace, deployment, rollover.solution, rooms, cluster)
     options = pulumi.ResourceOptions(depends_on=operators.releases)
     endpoints[cell.namespace] = CellStack(cell.namespace, CellArgs(place, rollover), options).endpoints
     if rollover.note:

@@ -28,11 +28,12 @@ from infra.solution import Solution
 Values = dict[str, Any]
 
 
-def helm_values(solution: Solution, rooms: Sequence[Room] = ()) -> dict[str, Values]:
+def helm_values(solution: Solution, rooms: Sequence[Room]) -> dict[str, Values]:
     """The values of every chart that the budget sizes, by the chart's name (a folder of `charts/`).
 
     Args:
-        rooms: what the datastores would take (`infra.capacity.capacity`), for the dashboard of capacity.
+        rooms: what the datastores would take (`infra.capacity.capacity`), for the dashboard of capacity; without them
+            its panels stay empty.
     """
     parts = asdict(solution)
     fleet, time, scaling, pod, datastores = (
@@ -56,7 +57,7 @@ def helm_values(solution: Solution, rooms: Sequence[Room] = ()) -> dict[str, Val
     }
 
 
-def write_values(solution: Solution, directory: Path, rooms: Sequence[Room] = ()) -> list[Path]:
+def write_values(solution: Solution, directory: Path, rooms: Sequence[Room]) -> list[Path]:
     """Write `DIR/<chart>.yaml` for every chart; files that are there are replaced, each in one step.
 
     Raises:

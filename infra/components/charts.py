@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.capacity import Room
 from infra.config import DeploymentConfig
 from infra.deployment import ChartName
 from infra.solution import Solution
@@ -24,6 +25,7 @@ class Place:
     namespace: str
     deployment: DeploymentConfig
     solution: Solution
+    rooms: tuple[Room, ...]
     provider: kubernetes.Provider
 
 
@@ -42,7 +44,7 @@ def chart(
     deployment = place.deployment
     common: Values = {"extraLabels": dict(deployment.labels), "imageRegistry": deployment.image_registry}
     own = deployment.values.get(name, {})
-    budget = helm_values(place.solution).get(name, {})
+    budget = helm_values(place.solution, place.rooms).get(name, {})
     return kubernetes.helm.v4.Chart(
         f"{place.namespace}-{name}",
         name=name,

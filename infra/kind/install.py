@@ -47,7 +47,7 @@ class Stack:
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Of each chart, by its name."""
-        budgets = helm_values(self.solution)
+        budgets = helm_values(self.solution, ())  # no dashboards are installed here
         own = {
             "livekit": {"keys": {"existingSecret": secrets.LIVEKIT_KEYS}, **self._image(built.LIVEKIT)},
             "mongodb": self._mongodb(),

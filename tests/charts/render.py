@@ -14,7 +14,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from infra.budget import solve
-from infra.config import load_config, parse_config
+from infra.capacity import capacity
+from infra.config import StackConfig, load_config, parse_config
 from infra.local.binaries import binary
 from infra.solution import Solution
 from infra.values import helm_values
@@ -27,6 +28,8 @@ KUBE_VERSION = "1.34.4"
 
 Object = dict[str, Any]
 Stack = str | Path | Mapping[str, Any]
+Budget = tuple[Solution, dict[str, dict[str, Any]]]
+"""A solution, and the values of every chart that it sizes."""
 
 
 class Refused(Exception):
@@ -103,16 +106,25 @@ def helm(
 
 def solved_values(chart: str, stack: Stack | None = "production") -> dict[str, Any]:
     """The chart's part of what `make budget VALUES=DIR` writes; empty for a chart that the budget does not size."""
-    return {} if stack is None else deepcopy(helm_values(solved(stack)).get(chart, {}))
+    return {} if stack is None else deepcopy(_budget(stack)[1].get(chart, {}))
 
 
 def solved(stack: Stack = "production") -> Solution:
     """The budget of an example in infra/, of a stack file, or of a stack config by section."""
+    return _budget(stack)[0]
+
+
+def _budget(stack: Stack) -> Budget:
     if isinstance(stack, str):
         stack = STACKS / f"Pulumi.{stack}.yaml"
-    return _solved_file(stack) if isinstance(stack, Path) else solve(parse_config(stack, "test"))
+    return _budget_of_file(stack) if isinstance(stack, Path) else _budget_of(parse_config(stack, "test"))
 
 
 @functools.cache
-def _solved_file(path: Path) -> Solution:
-    return solve(load_config(path))
+def _budget_of_file(path: Path) -> Budget:
+    return _budget_of(load_config(path))
+
+
+def _budget_of(config: StackConfig) -> Budget:
+    solution = solve(config)
+    return solution, helm_values(solution, capacity(config))

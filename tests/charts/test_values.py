@@ -25,7 +25,7 @@ def test_a_file_a_chart_with_the_figures_under_their_own_names(tmp_path: Path) -
 
 
 def test_every_block_carries_the_digest_of_its_inputs_and_a_seal_of_its_figures() -> None:
-    for values in helm_values(solved("local")).values():
+    for values in helm_values(solved("local"), ()).values():
         block = dict(values["budget"])
         assert block["digest"] == solved("local").digest
         assert block.pop("seal") == seal(block)

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from infra.budget import digest, solve
+from infra.capacity import capacity
 from infra.config import parse_config
 from infra.running import Running, Worker
 from infra.values import helm_values
@@ -34,14 +35,23 @@ def refused(values: dict[str, Any], **options: Any) -> str:
 def test_the_charts_get_the_solved_budget_and_names_of_secrets_but_no_secret() -> None:
     recorded = deploy(KIND).recorded
     charts = recorded.charts()
-    solution = solve(parse_config(KIND, "test"))
-    budgets = helm_values(solution)
+    config = parse_config(KIND, "test")
+    solution = solve(config)
+    budgets = helm_values(solution, capacity(config))
     for name in ("agent-worker", "mongodb", "redis"):
         assert charts[f"agents-{name}"]["budget"] == budgets[name]["budget"]
     assert HIDDEN not in json.dumps(charts)
     assert charts["agents-agent-worker"]["secrets"]["MONGODB_URL"] == {"existingSecret": "agent-worker"}
     assert charts["agents-agent-worker"]["podAnnotations"] == {"agent-datastores/budget": solution.digest}
     assert charts["agents-mongodb"]["auth"]["existingSecret"] == "mongodb-users"
+
+
+def test_the_dashboard_of_capacity_is_told_what_the_datastores_would_take() -> None:
+    series = deploy(changed({"deployment.monitoring": True})).recorded.charts()["agents-monitoring"][
+        "budget"
+    ]["series"]
+    rooms = [one["labels"] for one in series if one["record"] == "agent_budget:jobs_fit"]
+    assert {(room["datastore"], room["plan"]) for room in rooms} >= {("mongodb", "today"), ("redis", "today")}
 
 
 def test_addresses_of_our_own_servers_are_made_with_their_passwords_and_marked_as_secret() -> None:
