@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import psutil
 
@@ -41,18 +42,32 @@ async def main_killed(bench: Bench) -> Seen:
             return column, since.seconds
 
         # Only what this worker had: others of the bench keep theirs.
-        seen = await together(
-            [
-                seconds(CONNECTIONS, lambda: bench.connected() == at_rest),
-                seconds(SLOT, lambda: not bench.owners(worker)),
-                seconds(PROCESS, lambda: not any(alive(p.pid) for p in family)),
-            ]
-        )
+        try:
+            seen = await together(
+                [
+                    seconds(CONNECTIONS, lambda: bench.connected() == at_rest),
+                    seconds(SLOT, lambda: not bench.owners(worker)),
+                    seconds(PROCESS, lambda: not any(alive(p.pid) for p in family)),
+                ]
+            )
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}; still there: {_described(family)}") from None
     return Seen(
         "exit status -9",
         dict(seen),
         f"{len(jobs)} calls with it; {len(family)} processes, all ended by themselves",
     )
+
+
+def _described(family: list[psutil.Process]) -> str:
+    """Which of these processes still run, and in what they wait: seen once in some fifty runs, on a busy machine."""
+    lines = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+            status, threads = process.status(), process.num_threads()
+            waits = Path(f"/proc/{process.pid}/wchan").read_text()
+            lines.append(f"{process.pid} {status} {threads} threads in {waits}: {process.cmdline()[-1:]}")
+    return "; ".join(lines) or "none"
 
 
 async def _placed(bench: Bench, worker: Worker, room: str) -> int:
