@@ -17,6 +17,8 @@ from tests.faults.soak_load import Load, Totals
 # Until nothing of the last jobs is left: they end within 2 s; the warm process that follows takes a few more.
 QUIET_SECONDS = 30.0
 SCRAPES = 15
+# Squares to add up: about as long as a scrape.
+YARDSTICK = 150_000
 MIB = 1 << 20
 
 
@@ -58,10 +60,17 @@ class Quiet:
     """Worker → resident memory of its main process."""
     scrape_ms: dict[str, float]
     """Worker → how long its /metrics takes: the least of `SCRAPES`, which other work on the machine delays least."""
+    yardstick_ms: float
+    """The same of a fixed computation in between: two cores of one are slower while both work, jobs or no jobs."""
 
     @property
     def jobs(self) -> int:
         return self.totals.accepted
+
+    @property
+    def scrape(self) -> dict[str, float]:
+        """Worker → its scrape as a multiple of the yardstick, which does not tell how fast the machine just was."""
+        return {worker: round(ms / self.yardstick_ms, 2) for worker, ms in self.scrape_ms.items()}
 
 
 class Observer:
@@ -110,6 +119,7 @@ class Observer:
         kernel = stack.kernel.sample()
         since, self._looked_at = samples[self._looked_at :], len(samples)
         workers = dict(sorted(stack.workers.items()))
+        scrape_ms, yardstick_ms = await self._scrapes(list(workers.values()))
         watched = {name: worker.process.pid for name, worker in workers.items()} | {
             "livekit-server": stack.livekit.process.pid,
             "FerretDB": stack.mongodb.process.pid,
@@ -143,17 +153,25 @@ class Observer:
                 name: round(psutil.Process(worker.process.pid).memory_info().rss / MIB, 1)
                 for name, worker in workers.items()
             },
-            scrape_ms={name: await self._scrape_ms(worker) for name, worker in workers.items()},
+            scrape_ms=scrape_ms,
+            yardstick_ms=yardstick_ms,
         )
 
-    async def _scrape_ms(self, worker: Worker) -> float:
-        seconds = []
+    async def _scrapes(self, workers: list[Worker]) -> tuple[dict[str, float], float]:
+        """The least of `SCRAPES` for every worker, and of the yardstick, taken in turn."""
+        seconds: dict[str, list[float]] = {worker.name: [] for worker in workers}
+        yardstick = []
         for _ in range(SCRAPES):
+            for worker in workers:
+                began = time.perf_counter()
+                async with self._session.get(worker.metrics_url) as response:
+                    await response.read()
+                seconds[worker.name].append(time.perf_counter() - began)
             began = time.perf_counter()
-            async with self._session.get(worker.metrics_url) as response:
-                await response.read()
-            seconds.append(time.perf_counter() - began)
-        return round(min(seconds) * 1000, 2)
+            sum(number * number for number in range(YARDSTICK))
+            yardstick.append(time.perf_counter() - began)
+        least = {name: round(min(taken) * 1000, 2) for name, taken in seconds.items()}
+        return least, round(min(yardstick) * 1000, 2)
 
 
 def metrics_directory(worker: Worker) -> Path:

@@ -105,7 +105,8 @@ def _quiet_points(soak: Soak) -> str:
         f"At {len(points)} quiet points: slots locked {_span(p.slots for p in points)}, jobs running by gauge "
         f"{_span(p.running for p in points)}, zombies {_span(p.zombies for p in points)}; quiet after "
         f"{_span(p.settled_seconds for p in points[1:])} s. At most {points[-1].peak_slots} jobs at once on a worker. "
-        f"Scrapes under load that were not answered: {soak.unanswered_scrapes}."
+        f"Scrapes under load that were not answered: {soak.unanswered_scrapes}. "
+        f"A scrape is measured against a fixed computation in between, the yardstick: {_yardstick(soak)} ms."
     )
 
 
@@ -115,6 +116,10 @@ def _row(trend: Trend) -> str:
         f"| {trend.whose}: {trend.what}{unit} | {trend.first:g} | {trend.last:g} | {trend.ratio:.2f} "
         f"| <= {trend.limit:g} |"
     )
+
+
+def _yardstick(soak: Soak) -> str:
+    return _span(point.yardstick_ms for point in soak.points)
 
 
 def _span(values: Iterable[float | None]) -> str:
@@ -140,7 +145,7 @@ def draw(soak: Soak, path: Path) -> None:
                 ("Open descriptors", "descriptors"),
                 ("Files in the metrics directory", "files"),
                 ("Processes and zombies of a worker", "processes"),
-                ("Duration of a scrape, ms (least of 15)", "scrape_ms"),
+                ("Duration of a scrape, in yardsticks", "scrape"),
             ),
             strict=True,
         ):

@@ -45,6 +45,7 @@ def quiet(jobs: int, **changes: Any) -> Quiet:
             kibibytes={"worker-1": 1280},
             rss_mib={"worker-1": 140.0},
             scrape_ms={"worker-1": 8.0},
+            yardstick_ms=8.0,
         ),
         **changes,
     )
