@@ -19,7 +19,6 @@ from beanie import init_beanie
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
-from infra.local.ports import LOOPBACK
 from infra.local.run import Run
 from infra.local.servers import mongodb, redis
 from tests.benchmarks.models import MOST, documents
@@ -95,7 +94,9 @@ class Bench:
         """A job's process before its call."""
         ours, theirs = _CONTEXT.Pipe()
         slot = f"slot{next(self._jobs) % SLOTS}"
-        process = _CONTEXT.Process(target=run, args=(theirs, way, self.addresses, (models, pool), slot))
+        process = _CONTEXT.Process(
+            target=run, args=(theirs, way, self.addresses, (models, pool), slot), daemon=True
+        )
         await asyncio.to_thread(process.start)
         theirs.close()
         await answer(ours, ANSWER_SECONDS)
@@ -131,7 +132,7 @@ async def servers(output: Path) -> AsyncIterator[Bench]:
         await _fill(mongodb_server.url, redis_server.url)
         async with Wire(mongodb_server.port) as one, Wire(redis_server.port) as other:
             addresses = Addresses(
-                f"mongodb://{LOOPBACK}:{one.port}",
+                mongodb_server.url_at(one.port),
                 redis_server.url.replace(str(redis_server.port), str(other.port)),
             )
             yield Bench({"mongodb": one, "redis": other}, addresses)

@@ -63,7 +63,7 @@ class Case:
 async def _mongodb(run: Run) -> Server:
     def server(at: mongodb_server.MongoDB) -> Server:
         async def again() -> Server:
-            return server(await mongodb_server.start_on(run, at.port))
+            return server(await mongodb_server.start_on(run, at.port, at.password))
 
         return Server(at.process, (at.port,), {"MONGODB_URL": at.url}, again)
 

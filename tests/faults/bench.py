@@ -33,6 +33,7 @@ from tests.faults.wrongs import MARKS, Point, Wrong, marked
 FAULTY = Path("tests/faults/agents/faulty.py")
 WORKER_FAULTY = Path("tests/faults/agents/worker_faulty.py")
 SLOTS = 4
+ESTABLISHED = psutil.CONN_ESTABLISHED
 # A worker ends its jobs first, each within AGENT_JOB_END_SECONDS below.
 STOP_SECONDS = 20.0
 # A job is started, and the first one of a worker asked for, within this; two busy cores included. livekit-server
@@ -57,8 +58,8 @@ class Job:
     dispatch: str
     pid: int
     outcomes: Mapping[str, int]
-    at_rest: Mapping[str, int]
-    """The connections at each database without this job."""
+    others: Mapping[str, int]
+    """Connections of other jobs at each database, before this one."""
 
 
 @dataclass
@@ -103,12 +104,12 @@ class Bench:
 
     async def call(self, worker: Worker, wrong: Wrong, until: Point = Point.IN_THE_CALL) -> Job:
         """Place a call that goes wrong in this way, and wait until it reached `until`."""
-        connected = await self.at_rest(worker)
-        before = await self.gauges(worker)
+        await self.at_rest(worker)
+        others, before = self.of_jobs(), await self.gauges(worker)
         room = f"{worker.name}-{next(self._names)}"
         dispatch = await self.dispatch(worker.name, room, wrong)
         pid = await self.reached(room, until)
-        return Job(worker, room, dispatch, pid, before.outcomes, connected)
+        return Job(worker, room, dispatch, pid, before.outcomes, others)
 
     async def reached(self, room: str, point: Point, within: float = START_SECONDS) -> int:
         """Wait until the call in `room` reached `point`; the pid it left there."""
@@ -116,8 +117,8 @@ class Bench:
         await eventually(path.exists, within=within, what=f"{room}: {point}")
         return int(path.read_text())
 
-    async def at_rest(self, worker: Worker) -> dict[str, int]:
-        """Wait until the worker runs nothing and the gauges say what the kernel says; the connections then."""
+    async def at_rest(self, worker: Worker) -> None:
+        """Wait until the worker runs nothing and the gauges say what the kernel says."""
         connected: dict[str, int] = {}
 
         async def quiet() -> bool:
@@ -131,8 +132,15 @@ class Bench:
                 and self.connected() == connected
             )
 
-        await eventually(quiet, within=TRUTH_SECONDS, what=f"{worker.name} at rest", every=0.1)
-        return connected
+        try:
+            await eventually(quiet, within=TRUTH_SECONDS, what=f"{worker.name} at rest", every=0.1)
+        except TimeoutError as error:
+            seen = {each.name: await each.gauges(self.http) for each in self.workers}
+            told = {name: (each.running, each.connections) if each else None for name, each in seen.items()}
+            raise TimeoutError(
+                f"{error}: active {await self.active(worker)}, slots {self.owners(worker)}, "
+                f"connected {self.connected()}, gauges {told}"
+            ) from None
 
     async def active(self, worker: Worker) -> int:
         """Jobs the worker itself counts, those whose process is about to end included."""
@@ -158,6 +166,23 @@ class Bench:
     def connected(self) -> dict[str, int]:
         """Now, at each database, as the kernel counts."""
         return {name: connections(endpoint) for name, endpoint in self.stack.kernel.endpoints.items()}
+
+    def of_jobs(self) -> dict[str, int]:
+        """The same without what workers hold themselves, which comes and goes: an idle one is closed after 60 s."""
+        main = [worker.process.pid for worker in self.workers]
+        return {
+            name: number - sum(self.held_by(pid, name) for pid in main)
+            for name, number in self.connected().items()
+        }
+
+    def held_by(self, pid: int, datastore: str) -> int:
+        """Connections of one process to the datastore, as the kernel counts; 0 when it is gone."""
+        port = self.stack.kernel.endpoints[datastore].port
+        try:
+            sockets = psutil.Process(pid).net_connections(kind="tcp")
+        except psutil.NoSuchProcess:
+            return 0
+        return sum(bool(s.raddr) and s.raddr.port == port and s.status == ESTABLISHED for s in sockets)
 
     @staticmethod
     def owners(worker: Worker) -> dict[str, int]:
@@ -200,7 +225,7 @@ class Bench:
             except TimeoutError as error:
                 gauges = await self.gauges(job.worker)
                 raise TimeoutError(
-                    f"{error}: {job.room}, to be {outcome}; connected {self.connected()}, {job.at_rest} before; "
+                    f"{error}: {job.room}, to be {outcome}; connections of jobs {self.of_jobs()}, {job.others} before; "
                     f"gauges {gauges.connections}, {gauges.outcomes}, {job.outcomes} before"
                 ) from None
             return column, since.seconds
@@ -211,7 +236,7 @@ class Bench:
         return dict(
             await together(
                 [
-                    seconds(CONNECTIONS, lambda: self.connected() == job.at_rest),
+                    seconds(CONNECTIONS, lambda: self.of_jobs() == job.others),
                     seconds(GAUGES, gauges_true),
                     seconds(SLOT, freed),
                     seconds(PROCESS, lambda: not alive(job.pid)),

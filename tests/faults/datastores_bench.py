@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-import psutil
+from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from infra.local.binaries import binary
@@ -23,13 +24,12 @@ from infra.local.servers.probes import accepts_tcp
 from infra.local.stack import MONGODB, REDIS
 from infra.local.worker import Worker
 from tests.faults.bench import Bench, Job, servers
-from tests.faults.password_proxy import PasswordProxy
 from tests.faults.patience import eventually
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.row import Stopwatch
 from tests.faults.wrongs import Wrong
 
-ESTABLISHED = psutil.CONN_ESTABLISHED
+OPERATOR = "operator"
 ASKING = Path("tests/faults/agents/asking.py")
 # The defaults of agent/runtime/settings.py, which the other rows shorten: the times in these rows are those of
 # production. The room has no caller, so nobody may be waited for.
@@ -47,11 +47,13 @@ class Proxied:
     """The bench and its two proxies. The kernel's connections are those between workers and proxies."""
 
     bench: Bench
-    mongodb: PasswordProxy
+    mongodb: Proxy
     redis: Proxy
     processes: dict[str, Process]
     operator: Redis
     """A connection of the operator's to Valkey, past the proxy."""
+    database: AsyncMongoClient[dict[str, Any]]
+    """The same to MongoDB, with a user of his own."""
 
     @property
     def proxies(self) -> Mapping[str, Proxy]:
@@ -66,7 +68,12 @@ class Proxied:
             kernel = self.bench.connected()
             return all(sum(g.total(name) for g in gauges if g) == number for name, number in kernel.items())
 
-        await eventually(true, within=within, what="gauges that say what the kernel says")
+        try:
+            await eventually(true, within=within, what="gauges that say what the kernel says")
+        except TimeoutError as error:
+            seen = {each.name: await each.gauges(self.bench.http) for each in self.bench.workers}
+            told = {name: gauges.connections if gauges else None for name, gauges in seen.items()}
+            raise TimeoutError(f"{error}: kernel {self.bench.connected()}, gauges {told}") from None
         return since.seconds
 
     @property
@@ -74,7 +81,7 @@ class Proxied:
         stack = self.bench.stack
         return {
             **DEADLINES,
-            "MONGODB_URL": self.mongodb.url(LOOPBACK),
+            "MONGODB_URL": stack.mongodb.url_at(self.mongodb.port),
             "REDIS_URL": stack.redis.url.replace(str(stack.redis.port), str(self.redis.port)),
         }
 
@@ -89,16 +96,13 @@ class Proxied:
     async def call(self, worker: Worker) -> Job:
         return await self.bench.call(worker, Wrong.NOTHING)
 
-    def held_by(self, pid: int, datastore: str) -> int:
-        """Connections of one process to the datastore, as the kernel counts."""
-        port = self.proxies[datastore].port
-        sockets = psutil.Process(pid).net_connections(kind="tcp")
-        return sum(bool(s.raddr) and s.raddr.port == port and s.status == ESTABLISHED for s in sockets)
-
     async def healthy(self) -> None:
         for proxy in self.proxies.values():
             await proxy.set(Mode.PASS)
-        self.mongodb.accepts = self.mongodb.password
+
+    async def mongodb_password(self, password: str) -> None:
+        """What MongoDB asks of the workers' user from now on. Connections that are open stay so."""
+        await self.database["admin"].command("updateUser", mongodb.USER, pwd=password)
 
     async def kill(self, datastore: str) -> None:
         """SIGKILL the server."""
@@ -110,7 +114,9 @@ class Proxied:
         """Start the server again: same port, same data, same password."""
         run, stack = self.bench.stack.run, self.bench.stack
         if datastore == MONGODB:
-            self.processes[MONGODB] = (await mongodb.start_on(run, stack.mongodb.port)).process
+            self.processes[MONGODB] = (
+                await mongodb.start_on(run, stack.mongodb.port, stack.mongodb.password)
+            ).process
             return
         process = run.start("valkey-server", [binary("valkey-server"), run.state / "valkey.conf"])
         await process.ready(lambda: accepts_tcp(stack.redis.port), within=redis.START_SECONDS)
@@ -122,15 +128,24 @@ async def proxied(output: Path) -> AsyncIterator[Proxied]:
     """Servers with a proxy in front of each datastore; no worker yet."""
     async with (
         servers(output) as bench,
-        PasswordProxy(bench.stack.mongodb.port, secrets.token_urlsafe(16)) as mongo,
+        Proxy(bench.stack.mongodb.port) as mongo,
         Proxy(bench.stack.redis.port) as valkey,
     ):
         # A server that is killed takes its sockets along; what counts is what the workers hold.
         for name, proxy in ((MONGODB, mongo), (REDIS, valkey)):
             bench.stack.kernel.endpoints[name] = Endpoint(os.getpid(), proxy.port)
         processes = {MONGODB: bench.stack.mongodb.process, REDIS: bench.stack.redis.process}
-        operator = Redis.from_url(bench.stack.redis.url)
-        try:
-            yield Proxied(bench, mongo, valkey, processes, operator)
-        finally:
-            await operator.aclose()
+        async with Redis.from_url(bench.stack.redis.url) as operator, _operator(bench) as database:
+            yield Proxied(bench, mongo, valkey, processes, operator, database)
+
+
+@asynccontextmanager
+async def _operator(bench: Bench) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+    """A client of a user whom no row takes the password from."""
+    server, password = bench.stack.mongodb, secrets.token_hex(16)
+    async with AsyncMongoClient[dict[str, Any]](server.url) as first:
+        await first["admin"].command("createUser", OPERATOR, pwd=password, roles=[])
+    async with AsyncMongoClient[dict[str, Any]](
+        LOOPBACK, server.port, username=OPERATOR, password=password
+    ) as client:
+        yield client

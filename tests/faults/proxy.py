@@ -117,7 +117,7 @@ class Proxy:
             return None
         above, upstream = await asyncio.open_connection(LOOPBACK, self.target)
         pumps = [
-            asyncio.create_task(self._requests(reader, upstream, writer)),
+            asyncio.create_task(self._pump(reader, upstream)),
             asyncio.create_task(self._pump(above, writer, replies=True)),
         ]
         try:
@@ -127,12 +127,6 @@ class Proxy:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             upstream.close()
-
-    async def _requests(
-        self, client: asyncio.StreamReader, upstream: asyncio.StreamWriter, _: asyncio.StreamWriter
-    ) -> None:
-        """Carry what a client asks; a proxy that answers by itself does so on the last argument."""
-        await self._pump(client, upstream)
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool = False

@@ -12,7 +12,15 @@ from infra.local.worker import Worker
 from tests.faults.bench import SLOTS, START_SECONDS, STOP_SECONDS, Bench
 from tests.faults.patience import eventually
 from tests.faults.row import PROCESS, Row, Seen, Stopwatch
-from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, refused
+from tests.faults.rows_common import (
+    EXIT_LIFESPAN_FAILED,
+    all_talking,
+    end,
+    ends_at_start,
+    filled,
+    log,
+    refused,
+)
 from tests.faults.wrongs import Point, WorkerWrong, Wrong, marked
 
 Inject = Callable[[Bench], Awaitable[Seen]]
@@ -43,12 +51,13 @@ def cold_burst(*, workers: int, idle: int) -> Inject:
             full = since.seconds
             # Each refused request was offered to every worker.
             turned_away = (asked - SLOTS * workers) * workers
-            await eventually(lambda: refused(bench, fleet, turned_away), within=20, what="every refusal")
+            await refused(bench, fleet, turned_away)
             gauges = [await bench.gauges(worker) for worker in fleet]
             accepted = [each.requests.get("accepted", 0) for each in gauges]
             assert accepted == [SLOTS] * workers, f"accepted {accepted}"
             # Idle processes, and jobs before they own a slot, have touched no metric.
             assert not [file for worker in fleet for file in bench.unowned(worker)]
+            await all_talking(bench, fleet)
             await end(bench, rooms)
             for worker in fleet:
                 await bench.at_rest(worker)
@@ -57,6 +66,7 @@ def cold_burst(*, workers: int, idle: int) -> Inject:
             await together(bench.dispatch(name, room) for room in again)
             await filled(bench, fleet)
             again_full = since.seconds
+            await all_talking(bench, fleet)
             await end(bench, again)
         return Seen(
             f"{asked} asked, {sum(accepted)} accepted",

@@ -13,6 +13,7 @@ from infra.local.worker import Worker
 from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench
 from tests.faults.patience import eventually
 from tests.faults.row import Stopwatch
+from tests.faults.wrongs import Point
 
 EXIT_LIFESPAN_FAILED = 3
 
@@ -25,8 +26,29 @@ async def filled(bench: Bench, fleet: Sequence[Worker]) -> None:
     )
 
 
-async def refused(bench: Bench, fleet: Sequence[Worker], least: int) -> bool:
-    return sum([(await bench.gauges(worker)).requests.get("rejected", 0) for worker in fleet]) >= least
+async def all_talking(bench: Bench, fleet: Sequence[Worker]) -> None:
+    """Wait until every owner of a slot is in its call: whose room goes while it connects tries on for 45 s."""
+
+    def talking() -> bool:
+        pids = {int(path.read_text()) for path in bench.marks.glob(f"*.{Point.IN_THE_CALL}")}
+        return all(set(bench.owners(worker).values()) <= pids for worker in fleet)
+
+    await eventually(talking, within=START_SECONDS, what="every job in its call", every=0.2)
+
+
+async def refused(bench: Bench, fleet: Sequence[Worker], least: int) -> None:
+    """Wait until so many requests were turned down, all workers together."""
+    seen = 0
+
+    async def enough() -> bool:
+        nonlocal seen
+        seen = sum([(await bench.gauges(worker)).requests.get("rejected", 0) for worker in fleet])
+        return seen >= least
+
+    try:
+        await eventually(enough, within=START_SECONDS, what="every refusal", every=0.2)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {seen} of {least}") from None
 
 
 async def end(bench: Bench, rooms: Sequence[str]) -> None:

@@ -82,10 +82,10 @@ def slow(datastore: str, seconds: float) -> Inject:
     async def inject(on: On) -> Seen:
         bench = on.at.bench
         await bench.at_rest(on.worker)
-        began, outcomes, at_rest = (
+        began, outcomes, others = (
             time.monotonic(),
             (await bench.gauges(on.worker)).outcomes,
-            bench.connected(),
+            bench.of_jobs(),
         )
         await mode(datastore, Mode.SLOW, delay=seconds)(on)
         try:
@@ -104,7 +104,7 @@ def slow(datastore: str, seconds: float) -> Inject:
         granted = (await bench.gauges(on.worker)).budget[datastore]
         peak = max(s.connections[datastore] for s in bench.stack.kernel.samples.copy() if s.at >= began)
         assert peak <= granted, f"{peak} connections of {granted}"
-        seen = await ended(on, Job(on.worker, room, dispatch, pid, outcomes, at_rest))
+        seen = await ended(on, Job(on.worker, room, dispatch, pid, outcomes, others))
         each = median(operation.seconds for operation in operations)
         note = f"an operation took {each:.2f} s (median of {len(operations)}), none failed; peak {peak} connections"
         return Seen(seen.outcome, {**seen.seconds_to, "call open": opened}, note)
@@ -149,7 +149,7 @@ ROWS: list[Row[On]] = [
         soak=True,
     ),
     Row(
-        "MongoDB's password was changed (stand-in: the proxy answers error 18, as mongod does)",
+        "MongoDB's password was changed",
         NO_AGENT,
         NAMED,
         job_start(MONGODB, password_changed, password_back, "AuthenticationFailed"),

@@ -94,7 +94,7 @@ def killed_with_a_helper(wrong: Wrong, *, keeps_connections: bool) -> Inject:
                 return Seen(KILLED, await on.bench.truth(job, since, KILLED, within=5), "the helper lives on")
             # The sweeper has counted the death by now; what the helper inherited is still there.
             await eventually(lambda: _counted(on.bench, job), within=5, what="counted as killed")
-            kept = {n: c - job.at_rest[n] for n, c in on.bench.connected().items()}
+            kept = {n: c - job.others[n] for n, c in on.bench.of_jobs().items()}
             assert any(kept.values()), "a forked helper keeps what it inherited"
         finally:
             os.kill(helper, signal.SIGKILL)

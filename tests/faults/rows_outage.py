@@ -87,12 +87,13 @@ def worker_start(datastore: str, spoil: Do, says: str) -> Inject:
             ended, said = since.seconds, str(failed)
         finally:
             await at.healthy()
+            await at.mongodb_password(at.bench.stack.mongodb.password)
         status = re.search(r"status (-?\d+)", said)
         assert status, said
         assert int(status[1]) == EXIT_LIFESPAN_FAILED, said
         assert datastore in said, said
         assert says in said, said
-        assert at.mongodb.password not in said
+        assert at.bench.stack.mongodb.password not in said
         return Seen(
             f"exit status {status[1]}", {PROCESS: ended}, "the kubelet's CrashLoopBackOff spaces the restarts"
         )
@@ -108,7 +109,7 @@ def down(datastore: str) -> Do:
 
 
 async def another_password(at: Proxied) -> None:
-    at.mongodb.accepts = secrets.token_urlsafe(16)
+    await at.mongodb_password(secrets.token_hex(16))
 
 
 def many_reconnect(datastore: str, *, jitter: bool = True) -> Inject:
@@ -197,7 +198,7 @@ ROWS: list[Row[Proxied]] = [
         soak=True,
     ),
     Row(
-        "MongoDB's password is wrong at a worker's start (stand-in, as above)",
+        "MongoDB's password is wrong at a worker's start",
         "other workers answer",
         "exit status 3, the log names MongoDB and no password",
         worker_start(MONGODB, another_password, "AuthenticationFailed"),

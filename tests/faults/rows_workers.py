@@ -29,7 +29,7 @@ SILENCE = "silence, until LiveKit misses the agent (about 20 s)"
 
 async def main_killed(bench: Bench) -> Seen:
     """Nobody is left to end the jobs, or to sweep: they must notice by themselves."""
-    at_rest = bench.connected()
+    others = bench.of_jobs()
     async with bench.worker() as worker:
         jobs = [await _placed(bench, worker, f"{worker.name}-orphan-{n}") for n in range(2)]
         family = psutil.Process(worker.process.pid).children(recursive=True)
@@ -45,7 +45,7 @@ async def main_killed(bench: Bench) -> Seen:
         try:
             seen = await together(
                 [
-                    seconds(CONNECTIONS, lambda: bench.connected() == at_rest),
+                    seconds(CONNECTIONS, lambda: bench.of_jobs() == others),
                     seconds(SLOT, lambda: not bench.owners(worker)),
                     seconds(PROCESS, lambda: not any(alive(p.pid) for p in family)),
                 ]
@@ -102,7 +102,7 @@ async def drained(bench: Bench) -> Seen:
 
 async def second_sigterm(bench: Bench) -> Seen:
     """Who asks twice does not want to wait: LiveKit ends the main process at once."""
-    at_rest = bench.connected()
+    others = bench.of_jobs()
     async with bench.worker() as worker:
         pid = await _placed(bench, worker, f"{worker.name}-twice")
         worker.process.terminate()
@@ -113,7 +113,7 @@ async def second_sigterm(bench: Bench) -> Seen:
         main_gone = since.seconds
         await eventually(lambda: not alive(pid), within=20, what="its job gone")
         job_gone = since.seconds
-        await eventually(lambda: bench.connected() == at_rest, within=10, what="connections gone")
+        await eventually(lambda: bench.of_jobs() == others, within=10, what="connections gone")
         seen = {CONNECTIONS: since.seconds, PROCESS: job_gone, "main process gone": main_gone}
         status = await bench.stack.run.stop(worker.process)
     return Seen(f"exit status {status}", seen, "the running call is cut off")
@@ -134,7 +134,7 @@ async def opening_fails(bench: Bench) -> Seen:
 
 async def stopped_in_open(bench: Bench) -> Seen:
     """SIGTERM while the worker lifespan hangs in its opening."""
-    at_rest = bench.connected()
+    others = bench.of_jobs()
     name = "hanging"
     marked(bench.marks, "worker", Point.OPENING).unlink(missing_ok=True)
     task = asyncio.create_task(_start_hanging(bench, name))
@@ -148,7 +148,7 @@ async def stopped_in_open(bench: Bench) -> Seen:
         await task
     said = process.log.read_text(errors="replace")
     assert "Traceback" not in said, process.last_lines()
-    await eventually(lambda: bench.connected() == at_rest, within=5, what="connections gone")
+    await eventually(lambda: bench.of_jobs() == others, within=5, what="connections gone")
     seen = {CONNECTIONS: since.seconds, PROCESS: seconds}
     return Seen(f"exit status {process.exit_status}", seen, "no traceback")
 
@@ -162,7 +162,7 @@ def leaving(what: WorkerWrong, *, dies: bool) -> Inject:
     """A worker whose lifespan ends badly: after the drain, or by itself in mid-life."""
 
     async def inject(bench: Bench) -> Seen:
-        at_rest = bench.connected()
+        others = bench.of_jobs()
         asked = marked(bench.marks, "worker", Point.HELPER)
         asked.unlink(missing_ok=True)
         left = marked(bench.marks, "worker", Point.LEAVING)
@@ -190,7 +190,7 @@ def leaving(what: WorkerWrong, *, dies: bool) -> Inject:
                 WorkerWrong.DIES: "the worker lifespan ended by itself: draining",
             }.get(what, "")
             assert expected in log(worker), worker.process.last_lines()
-        await eventually(lambda: bench.connected() == at_rest, within=5, what="connections gone")
+        await eventually(lambda: bench.of_jobs() == others, within=5, what="connections gone")
         return Seen(
             f"exit status {status}",
             {PROCESS: seconds, "not ready": unready},

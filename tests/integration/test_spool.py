@@ -62,7 +62,7 @@ async def test_an_outage_at_hang_up_loses_nothing_and_doubles_nothing(
             assert len(waiting(tmp_path)) == 1
             copy = waiting(tmp_path)[0].read_text()
             # The same port and data: the server is back.
-            await mongodb_server.start_on(run, server.port)
+            await mongodb_server.start_on(run, server.port, server.password)
             async with restoring(database, tmp_path):
                 await eventually(lambda: not waiting(tmp_path), within=30, what="the transcript to be stored")
             # Two workers on one volume: the second finds it stored.

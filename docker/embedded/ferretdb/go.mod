@@ -1,6 +1,7 @@
 // FerretDB 1.24 is the last line that keeps its data in SQLite: 2.x needs PostgreSQL with an extension.
 // Embedded in a main of our own, because its cmd/ferretdb panics without a version file written by its own build.
-module embedded/ferretdb
+// The name lies below FerretDB's: only so may it import internal packages, and only they have a setting for users.
+module github.com/FerretDB/FerretDB/embedded
 
 go 1.26
 

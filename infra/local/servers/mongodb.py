@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from infra.local.binaries import binary
@@ -11,6 +12,7 @@ from infra.local.run import Run
 from infra.local.servers.probes import accepts_tcp
 
 DATABASE = "agent"
+USER = "agent"
 START_SECONDS = 20.0
 NO_LIMIT = (
     "The embedded MongoDB-wire server (FerretDB) has no connection limit of its own: here the budget is held by the "
@@ -20,23 +22,32 @@ NO_LIMIT = (
 
 @dataclass(frozen=True)
 class MongoDB:
-    """A running server; it asks for no password, and so listens on loopback only."""
+    """A running server; `url` holds the password: never print it."""
 
     process: Process
     port: int
+    password: str
 
     @property
     def url(self) -> str:
-        return f"mongodb://{LOOPBACK}:{self.port}"
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """The same through a proxy on another port of loopback."""
+        return f"mongodb://{USER}:{self.password}@{LOOPBACK}:{port}/?authSource=admin"
 
 
 async def start(run: Run) -> MongoDB:
-    return await retry_on_clash(lambda: start_on(run, free_port()))
+    password = secrets.token_hex(16)
+    return await retry_on_clash(lambda: start_on(run, free_port(), password))
 
 
-async def start_on(run: Run, port: int) -> MongoDB:
-    """Start it on a port of yours, with the run's data: a restart, when it ran before."""
-    data = run.directory("mongodb")
-    process = run.start("ferretdb", [binary("ferretdb"), "-listen", f"{LOOPBACK}:{port}", "-data", data])
+async def start_on(run: Run, port: int, password: str) -> MongoDB:
+    """Start it on a port of yours, with the run's data: a restart, when it ran before; its users are in the data."""
+    process = run.start(
+        "ferretdb",
+        [binary("ferretdb"), "-listen", f"{LOOPBACK}:{port}", "-data", run.directory("mongodb")],
+        environment={"MONGODB_USERNAME": USER, "MONGODB_PASSWORD": password},
+    )
     await process.ready(lambda: accepts_tcp(port), within=START_SECONDS)
-    return MongoDB(process, port)
+    return MongoDB(process, port, password)
