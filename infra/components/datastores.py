@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 
 from infra.components.charts import Place, chart
-from infra.components.secrets import without_users
 from infra.deployment import ChartName
 
 
@@ -25,7 +24,7 @@ class Datastores(pulumi.ComponentResource):
         secrets, datastores = place.deployment.secrets, place.solution.datastores
         self.endpoints = {}
         needs: dict[ChartName, tuple[int, str]] = {
-            "mongodb": (27017, "" if without_users(place) else secrets.mongodb),
+            "mongodb": (27017, secrets.mongodb),
             "redis": (6379, secrets.redis),
         }
         for chart_name, (port, users) in needs.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from urllib.parse import quote
 
 import pulumi
@@ -39,7 +38,7 @@ class Secrets(pulumi.ComponentResource):
         urls = tuple(f"{name.upper()}_URL" for name in datastores if name != "redis_sentinel")
         wanted = {names.worker: (*urls, "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")}
         users = ("app-password", "operator-password")
-        if datastores["mongodb"].server and not without_users(self._place):
+        if datastores["mongodb"].server:
             wanted[names.mongodb] = users
         if datastores["redis"].server:
             wanted[names.redis] = users
@@ -66,8 +65,6 @@ class Secrets(pulumi.ComponentResource):
         namespace = self._place.namespace
         if key == "MONGODB_URL" and datastores["mongodb"].server:
             host = f"mongodb.{namespace}.svc:27017"
-            if without_users(self._place):
-                return pulumi.Output.secret(f"mongodb://{host}/agent")
             return _url("mongodb://app:", "mongodb-app-password", f"@{host}/agent?authSource=admin")
         if key == "REDIS_URL" and datastores["redis"].server:
             return _url("redis://app:", "redis-app-password", f"@redis.{namespace}.svc:6379/0")
@@ -94,12 +91,6 @@ class Secrets(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, provider=self._place.provider),
         )
-
-
-def without_users(place: Place) -> bool:
-    """FerretDB has neither users nor passwords."""
-    own: Mapping[str, object] = place.deployment.values.get("mongodb", {})
-    return own.get("engine") == "ferretdb"
 
 
 def required(key: str) -> pulumi.Output[str]:

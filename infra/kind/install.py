@@ -64,10 +64,10 @@ class Stack:
         return {"image": {"tag": self.images[repository]}} if repository in self.images else {}
 
     def _mongodb(self) -> dict[str, Any]:
+        common = {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}}
         if not self.offline:
-            return {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}}
-        image = {"image": {"tag": self.images[built.FERRETDB]}}
-        return {"engine": "ferretdb", "ferretdb": image, "persistence": {"size": "1Gi"}}
+            return common
+        return common | {"engine": "ferretdb", "ferretdb": {"image": {"tag": self.images[built.FERRETDB]}}}
 
     def _fleet(self) -> dict[str, Any]:
         variables = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "MONGODB_URL", "REDIS_URL")
@@ -93,7 +93,7 @@ def stack(images: built.Images, *, offline: bool, file: Path = STACK) -> Stack:
 def install(cluster: Cluster, wanted: Stack) -> None:
     """Install or change everything, and wait until it is ready. A second run with the same stack changes nothing."""
     cluster.apply([_namespace()])
-    secrets.ensure(cluster, NAMESPACE, offline=wanted.offline, livekit_url=f"ws://livekit:{SIGNAL_PORT}")
+    secrets.ensure(cluster, NAMESPACE, livekit_url=f"ws://livekit:{SIGNAL_PORT}")
     for chart in FIRST:
         release(cluster, wanted, chart)
     for kind, name in (("deployment", "livekit"), ("statefulset", "mongodb"), ("statefulset", "redis")):

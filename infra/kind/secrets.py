@@ -28,7 +28,7 @@ def write(cluster: Cluster, namespace: str, name: str, texts: dict[str, str]) ->
     cluster.apply([_secret(namespace, name, texts)])
 
 
-def ensure(cluster: Cluster, namespace: str, *, offline: bool, livekit_url: str) -> None:
+def ensure(cluster: Cluster, namespace: str, *, livekit_url: str) -> None:
     """Make those that are missing. A second run changes nothing: passwords stay."""
     keys = _made_once(
         cluster,
@@ -37,14 +37,11 @@ def ensure(cluster: Cluster, namespace: str, *, offline: bool, livekit_url: str)
         {"LIVEKIT_API_KEY": f"API{secrets.token_hex(6)}", "LIVEKIT_API_SECRET": secrets.token_hex(24)},
     )
     redis = _made_once(cluster, namespace, REDIS_USERS, _passwords())
-    mongodb = "mongodb://mongodb:27017/agent"  # FerretDB has no users
-    if not offline:
-        users = _made_once(cluster, namespace, MONGODB_USERS, _passwords())
-        mongodb = f"mongodb://app:{users['app-password']}@mongodb:27017/agent?authSource=admin"
+    mongodb = _made_once(cluster, namespace, MONGODB_USERS, _passwords())
     wanted = {
         "LIVEKIT_URL": livekit_url,
         **keys,
-        "MONGODB_URL": mongodb,
+        "MONGODB_URL": f"mongodb://app:{mongodb['app-password']}@mongodb:27017/agent?authSource=admin",
         "REDIS_URL": redis_url(redis["app-password"]),
     }
     if read(cluster, namespace, WORKER) != wanted:

@@ -38,8 +38,8 @@ that what else the machine does meets all of them:
 - **(a) the forum's accepted answer**: default clients and `init_beanie` in the entrypoint, a shutdown callback.
 
 The servers are FerretDB 1.24 (a user, SCRAM-SHA-256) and Valkey (a password), without TLS, behind a proxy that
-counts round trips and adds their time ([wire.py](wire.py)); jobs are processes forked from a server that has imported everything, as
-LiveKit makes them ([job.py](job.py)), without a LiveKit server. {machine}; {remark}.
+counts round trips and adds their time ([wire.py](wire.py)); jobs are processes forked from a server that has imported
+everything, as LiveKit makes them ([job.py](job.py)), without a LiveKit server. {machine}; {remark}.
 Medians, with the middle half of the values in brackets. All values: [results.json](results.json).
 
 **How far to trust it**: round trips, connections and memory are counts, and hold. Times were taken on a machine whose

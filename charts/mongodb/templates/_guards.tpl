@@ -29,13 +29,11 @@ was given and what would do.
 
 {{- define "mongodb.guards.ferretdb" -}}
 {{- include "mongodb.guards.oneMember" . -}}
+{{- include "mongodb.guards.users" . -}}
 {{- range $key := list "exporter" "backup" "tls" "rateLimiter" -}}
 {{- if (index $.Values $key).enabled -}}
-{{- fail (printf "%s.enabled is true with engine ferretdb, which has no users, no TLS here and no diagnostic data: set it to false, or engine: mongodb" $key) -}}
+{{- fail (printf "%s.enabled is true with engine ferretdb, which has no roles, no TLS here and no diagnostic data: set it to false, or engine: mongodb" $key) -}}
 {{- end -}}
-{{- end -}}
-{{- if not .Values.networkPolicy.enabled -}}
-{{- fail "networkPolicy.enabled is false with engine ferretdb: it asks nobody for a password, so the network must; set it to true" -}}
 {{- end -}}
 {{- if .Values.server.operatorCIDRs -}}
 {{- fail "server.operatorCIDRs is set with engine ferretdb, which has no limit to be above of: leave it empty, or set engine: mongodb" -}}

@@ -75,9 +75,13 @@ def test_the_redis_operator_takes_its_users_from_a_secret() -> None:
     assert spec["kubernetesConfig"]["redisSecret"] == {"name": "redis-users", "key": "password"}
 
 
-def test_ferretdb_is_given_no_password_it_could_not_check() -> None:
+def test_ferretdb_gets_its_users_password_from_the_secret() -> None:
     pod: Object = Scenario("mongodb", "ferretdb").one("StatefulSet")["spec"]["template"]["spec"]
-    assert not [volume for volume in pod["volumes"] if "secret" in volume]
+    variables = {variable["name"]: variable for variable in container(pod, "ferretdb")["env"]}
+    assert variables["MONGODB_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
+        "name": "mongodb-users",
+        "key": "app-password",
+    }
 
 
 @pytest.mark.parametrize("scenario", [s for s in ALL if s.chart == "livekit"], ids=str)

@@ -98,9 +98,7 @@ CONTRADICTIONS = [
     refusal(FERRETDB, {"backup": {"enabled": True}}, "backup.enabled is true with engine ferretdb"),
     refusal(FERRETDB, {"tls": {"enabled": True}}, "tls.enabled is true with engine ferretdb"),
     refusal(FERRETDB, {"rateLimiter": {"enabled": True}}, "rateLimiter.enabled is true with engine ferretdb"),
-    refusal(
-        FERRETDB, {"networkPolicy": {"enabled": False}}, "networkPolicy.enabled is false with engine ferretdb"
-    ),
+    refusal(FERRETDB, {"auth": {"existingSecret": ""}}, "auth.existingSecret is empty"),
     refusal(
         FERRETDB,
         {"server": {"operatorCIDRs": ["10.0.0.0/8"]}},

@@ -66,17 +66,23 @@ async def test_livekit_takes_its_configuration_and_the_secrets_keys(run: Run) ->
 async def test_ferretdb_takes_its_arguments(run: Run) -> None:
     pod = Scenario("mongodb", "ferretdb").one("StatefulSet")["spec"]["template"]["spec"]
     arguments: list[str] = container(pod, "ferretdb")["args"]
+    env = {variable["name"]: variable for variable in container(pod, "ferretdb")["env"]}
     mounts = [mount["mountPath"] for mount in container(pod, "ferretdb")["volumeMounts"]]
+    password = secrets.token_hex(16)
     assert arguments[-1] in mounts
 
     async def start() -> int:
         port = free_port()
         places = {"0.0.0.0:27017": f"{LOOPBACK}:{port}", "/data": str(run.directory("data"))}
-        process = run.start("ferretdb", [binary("ferretdb"), *(places.get(a, a) for a in arguments)])
+        process = run.start(
+            "ferretdb",
+            [binary("ferretdb"), *(places.get(a, a) for a in arguments)],
+            environment={name: user.get("value", password) for name, user in env.items()},
+        )
         await process.ready(lambda: accepts_tcp(port), within=20)
         return port
 
     port = await retry_on_clash(start)
-    async with AsyncMongoClient[dict[str, int]](LOOPBACK, port) as client:
+    async with AsyncMongoClient[dict[str, int]](LOOPBACK, port, username="app", password=password) as client:
         await client["agent"]["documents"].insert_one({"number": 1})
         assert await client["agent"]["documents"].count_documents({}) == 1
