@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.bench import servers
-from tests.benchmarks.measure import everything
+from tests.benchmarks.measure import everything, first_document_by_tls, scrape
 from tests.benchmarks.report import write
 
 HERE = Path(__file__).parent
@@ -23,6 +23,11 @@ async def measured(repeats: int, docs: Path | None) -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     async with servers(OUTPUT) as bench:
         results = await everything(bench, repeats, say=print)
+    async with servers(OUTPUT / "tls", tls=True) as bench:
+        await first_document_by_tls(bench, results)
+    gauges = OUTPUT / "gauges"
+    gauges.mkdir()
+    await scrape(gauges, results)
     remark = f"{repeats} repeats in {(time.monotonic() - began) / 60:.0f} minutes, load average {before:.0f}"
     for directory in filter(None, (OUTPUT, docs)):
         (directory / "results.json").write_text(

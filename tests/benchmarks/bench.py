@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.connection import Connection
@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from infra.local.run import Run
 from infra.local.servers import mongodb, redis
 from tests.benchmarks.models import MOST, documents
+from tests.benchmarks.tls import authority, secured
 from tests.benchmarks.ways import Addresses, Way
 
 MAXCLIENTS = 2000
@@ -124,17 +125,27 @@ from tests.benchmarks.wire import Wire  # noqa: E402
 
 
 @asynccontextmanager
-async def servers(output: Path) -> AsyncIterator[Bench]:
+async def servers(output: Path, *, tls: bool = False) -> AsyncIterator[Bench]:
     """FerretDB and Valkey as processes, one document and one value in them, each behind a wire."""
     async with Run("bench", output) as started:
         mongodb_server = await mongodb.start(started)
         redis_server = await redis.start(started, MAXCLIENTS)
         await _fill(mongodb_server.url, redis_server.url)
-        async with Wire(mongodb_server.port) as one, Wire(redis_server.port) as other:
+        ports = [mongodb_server.port, redis_server.port]
+        async with AsyncExitStack() as stack:
+            known = authority(started.directory("authority"))
+            if tls:
+                ports = [await stack.enter_async_context(secured(port, known.context)) for port in ports]
+            one, other = [await stack.enter_async_context(Wire(port)) for port in ports]
             addresses = Addresses(
                 mongodb_server.url_at(one.port),
                 redis_server.url.replace(str(redis_server.port), str(other.port)),
             )
+            if tls:
+                addresses = Addresses(
+                    f"{addresses.mongodb}&tls=true&tlsCAFile={known.file}",
+                    f"{addresses.redis.replace('redis:', 'rediss:')}?ssl_ca_certs={known.file}",
+                )
             yield Bench({"mongodb": one, "redis": other}, addresses)
 
 

@@ -7,12 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from infra.local.eventually import eventually
 from tests.benchmarks.bench import Bench, JobProcess
 from tests.benchmarks.ways import WAYS, Way
+from tests.faults.gauges_run import measured
 
 MODELS = (1, 5, 20)
 RTTS = (0.0, 0.001, 0.005)
@@ -25,6 +27,7 @@ POOLS = (1, 2, 3, 5, 10)
 LOAD_RTT = 0.001
 LOAD_SECONDS = 0.7
 CHURN_AT_ONCE = 4
+SCRAPED_JOBS = 10_000
 GONE_SECONDS = 30.0
 
 Say = Callable[[str], None]
@@ -38,7 +41,7 @@ class Results:
     """way/models/rtt → from the first line to first document and first value."""
     first_cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     round_trips: dict[str, list[list[int]]] = field(default_factory=lambda: defaultdict(list))
-    """way/models → [MongoDB's, Redis's]."""
+    """way/models, and way/models/tls → [MongoDB's, Redis's]."""
     connections: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """way/idle or way/burst → of both datastores together, for one job."""
     bursts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -52,6 +55,14 @@ class Results:
     """way/end or way/kill → until no connection is left."""
     memory: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """way → bytes that a job's process shares with nobody."""
+    scrape: dict[str, dict[str, float]] = field(default_factory=dict)
+    """early (100 jobs) or late (10 000) → files, bytes, scrape_ms of a worker's metrics."""
+
+
+async def scrape(directory: Path, results: Results) -> None:
+    """What /metrics of a worker costs after 100 jobs and after 10 000, scraped in turns."""
+    seen = await asyncio.to_thread(measured, directory, SCRAPED_JOBS)
+    results.scrape = {when: seen[when] for when in ("early", "late")}
 
 
 async def everything(bench: Bench, repeats: int, say: Say) -> Results:
@@ -78,6 +89,15 @@ async def first_document(bench: Bench, repeats: int, results: Results) -> None:
                     await _connections(bench, job, way, results)
                 await job.close()
     bench.slow(0)
+
+
+async def first_document_by_tls(bench: Bench, results: Results) -> None:
+    """Round trips alone: what a handshake costs in time, this process's TLS would say of no server."""
+    for models in MODELS:
+        for way in WAYS:
+            job = await bench.job(way, models)
+            results.round_trips[f"{way}/{models}/tls"].append(list(bench.round_trips().values()))
+            await job.close()
 
 
 async def _connections(bench: Bench, job: JobProcess, way: Way, results: Results) -> None:

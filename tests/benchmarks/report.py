@@ -90,6 +90,7 @@ def write(results: Results, remark: str, directory: Path) -> None:
         _section("Milliseconds of the same", _milliseconds(results)),
         "![Milliseconds to the first document and value](first-document.png)\n",
         _section("One job: connections, memory, ends", _job(results)),
+        _section("A scrape of a worker with 8 slots", _scrape(results)),
         _section("How large a pool", _pools(results)),
         "![p99 and operations a second by pool](pools.png)\n",
         RULE,
@@ -136,7 +137,7 @@ def _goals(results: Results) -> Iterator[list[str]]:
     ]
 
 
-def _trips(results: Results, way: str, models: int) -> tuple[int, int]:
+def _trips(results: Results, way: str, models: object) -> tuple[int, int]:
     values = results.round_trips[f"{way}/{models}"]
     return int(middle([one[0] for one in values])), int(middle([one[1] for one in values]))
 
@@ -145,8 +146,12 @@ def _round_trips(results: Results) -> Iterator[list[str]]:
     yield ["MongoDB + Redis", *(f"{models} {'model' if models == 1 else 'models'}" for models in MODELS)]
     yield ["protocol's floor", *["6 + 3"] * len(MODELS)]
     yield ["PyMongo's floor", *["8 + 3"] * len(MODELS)]
+    yield ["PyMongo's floor, TLS 1.3", *["10 + 4"] * len(MODELS)]
     for way in WAYS:
         yield [TITLES[way], *("{} + {}".format(*_trips(results, way, models)) for models in MODELS)]
+    for way in WAYS:
+        trips = ("{} + {}".format(*_trips(results, way, f"{models}/tls")) for models in MODELS)
+        yield [f"{TITLES[way]}, TLS 1.3", *trips]
 
 
 def _milliseconds(results: Results) -> Iterator[list[str]]:
@@ -182,6 +187,13 @@ def _job(results: Results) -> Iterator[list[str]]:
     for end, what in (("end", "a normal end"), ("kill", "SIGKILL")):
         title = f"milliseconds until all connections are gone, {what}"
         yield [title, *(_spread(results.gone[f"{way}/{end}"], 1000) for way in WAYS)]
+
+
+def _scrape(results: Results) -> Iterator[list[str]]:
+    early, late = results.scrape["early"], results.scrape["late"]
+    yield ["", "after 100 jobs", "after 10 000 jobs", "ratio (at most 1.2)"]
+    for title, key in (("files", "files"), ("bytes", "bytes"), ("milliseconds, median of 40", "scrape_ms")):
+        yield [title, f"{early[key]:.5g}", f"{late[key]:.5g}", f"{late[key] / early[key]:.2f}"]
 
 
 def _pools(results: Results) -> Iterator[list[str]]:

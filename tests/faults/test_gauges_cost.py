@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.local.run import ROOT
+from tests.faults.gauges_run import SLOTS, measured
 
-WARM_UP, SLOTS, GROWTH = 100, 8, 1.2
-SEED = 4630
+GROWTH = 1.2
 
 
 @pytest.mark.timeout(1800)
@@ -26,7 +21,7 @@ SEED = 4630
     ],
 )
 def test_gauges_after_many_jobs(tmp_path: Path, jobs: int) -> None:
-    seen = run(tmp_path, jobs)
+    seen = measured(tmp_path, jobs)
     told, last, early, late = seen["outcomes"], seen["last"], seen["early"], seen["late"]
     print(json.dumps(seen, indent=2))  # pytest -s, and beside a failure
 
@@ -47,19 +42,3 @@ def test_gauges_after_many_jobs(tmp_path: Path, jobs: int) -> None:
     assert late["files"] <= early["files"] * GROWTH
     assert late["bytes"] <= early["bytes"] * GROWTH
     assert late["scrape_ms"] <= early["scrape_ms"] * GROWTH
-
-
-def run(directory: Path, jobs: int) -> Any:
-    for name in ("slots", "metrics"):
-        (directory / name).mkdir()
-    command = [sys.executable, "-m", "tests.faults.gauges_worker", str(WARM_UP), str(jobs), str(SEED)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AGENT_SLOTS": str(SLOTS),
-        "AGENT_SLOT_DIRECTORY": str(directory / "slots"),
-        "AGENT_SPOOL_DIRECTORY": str(directory / "spool"),
-        "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
-    }
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])

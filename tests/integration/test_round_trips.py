@@ -17,6 +17,13 @@ pytestmark = pytest.mark.integration
 FLOOR = {"mongodb": 8, "redis": 3}
 
 
+async def test_tls_adds_one_for_each_connection(tmp_path: Path) -> None:
+    async with servers(tmp_path / "run", tls=True) as bench:
+        job = await bench.job("ours")
+        assert bench.round_trips() == {"mongodb": FLOOR["mongodb"] + 2, "redis": FLOOR["redis"] + 1}
+        await job.close()
+
+
 async def test_from_the_first_line_to_the_first_document_and_value(tmp_path: Path) -> None:
     async with servers(tmp_path / "run") as bench:
         for models in (1, 20):
