@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
@@ -17,6 +20,7 @@ from infra.local.__main__ import STACK_FILE
 from infra.local.caller import Caller, Outcome
 from infra.local.eventually import eventually
 from infra.local.run import Run
+from infra.local.servers.mongodb import DATABASE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -41,16 +45,23 @@ async def test_calls_go_on_with_the_old_password_until_their_worker_has_drained(
         stacks.running(run, solution, workers=1, say=lambda _: None) as stack,
         stack.line.api() as livekit,
         Redis.from_url(stack.redis.url) as operator,
+        AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as administrator,
     ):
-        old, before = stack.workers["worker-1"], stack.redis
+        old, before, user = stack.workers["worker-1"], stack.redis, stack.mongodb
+        users = administrator["admin"]
         first = caller(stack, "before-and-after")
         first.stays_until = asyncio.Event()
         first_call = asyncio.create_task(first.call(livekit))
         await eventually(lambda: first.talking, within=120, what="the first call")
 
-        # 1. Both passwords are good. 2. The workers roll: a new one reads the new Secret, the old one drains.
+        # 1. Both passwords are good (Redis), or both users (MongoDB).
+        # 2. The workers roll: a new one reads the new Secret, the old one drains.
         await operator.execute_command("ACL", "SETUSER", "default", f">{NEW}")
-        stack.redis = replace(before, password=NEW)
+        await users.command("createUser", "agent-2", pwd=NEW, roles=[])
+        stack.redis, stack.mongodb = (
+            replace(before, password=NEW),
+            replace(user, user="agent-2", password=NEW),
+        )
         await stack.start_worker()
         draining = asyncio.create_task(stack.stop_worker(old, within=300))
         second = await caller(stack, "after").call(livekit)
@@ -64,10 +75,21 @@ async def test_calls_go_on_with_the_old_password_until_their_worker_has_drained(
         assert result.outcome is Outcome.ANSWERED, result.detail
         assert await draining == 0
 
-        # 3. Nobody drains any more: the old password goes, and calls come in all the same.
+        # 3. Nobody drains any more: the old password and user go, and calls come in all the same.
         await operator.execute_command("ACL", "SETUSER", "default", f"<{before.password}")
+        await users.command("dropUser", user.user)
         third = await caller(stack, "old-one-gone").call(livekit)
         assert third.outcome is Outcome.ANSWERED, third.detail
         with pytest.raises(AuthenticationError):
             async with Redis.from_url(before.url) as late:
                 await late.ping()
+        with pytest.raises(OperationFailure, match="Authentication failed"):
+            async with AsyncMongoClient[dict[str, Any]](user.url) as late_too:
+                await late_too[DATABASE]["transcripts"].find_one()
+        async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as reader:
+            transcripts = reader[DATABASE]["transcripts"]
+
+            async def stored() -> bool:
+                return await transcripts.count_documents({}) == 3
+
+            await eventually(stored, within=30, what="every call's transcript")

@@ -27,6 +27,7 @@ class MongoDB:
     process: Process
     port: int
     password: str
+    user: str = USER
 
     @property
     def url(self) -> str:
@@ -34,7 +35,7 @@ class MongoDB:
 
     def url_at(self, port: int) -> str:
         """The same through a proxy on another port of loopback."""
-        return f"mongodb://{USER}:{self.password}@{LOOPBACK}:{port}/?authSource=admin"
+        return f"mongodb://{self.user}:{self.password}@{LOOPBACK}:{port}/?authSource=admin"
 
 
 async def start(run: Run) -> MongoDB:
