@@ -133,7 +133,11 @@ def both(datastore: str) -> list[Row[On]]:
             soak=True,
         ),
         Row(
-            f"{name} slow by 1 s each way", "a late answer", "job completed", slow(datastore, 1.0), soak=True
+            f"{name} slow by 0.5 s each way",
+            "a late answer",
+            "job completed",
+            slow(datastore, 0.5),
+            soak=True,
         ),
     ]
 
