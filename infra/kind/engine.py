@@ -23,6 +23,8 @@ from infra.local.binaries import cache_directory
 from infra.local.go_toolchain import ROOT
 
 START_SECONDS = 60
+# It outlives this process (`make kind-down` stops it); dropped here, Python would warn of a child left running.
+_OURS: list[subprocess.Popen[bytes]] = []
 STOP_SECONDS = 30
 # Bit 24 of the bounding set. Where a sandbox lacks it, runc refuses every privileged container: see docker/kind/.
 CAP_SYS_RESOURCE = 24
@@ -99,6 +101,7 @@ def start(*, offline: bool) -> Engine:
     deadline = time.monotonic() + START_SECONDS
     while daemon.poll() is None and time.monotonic() < deadline:
         if found := running():
+            _OURS.append(daemon)
             return found
         time.sleep(0.2)
     last = (home / "dockerd.log").read_text(errors="replace").splitlines()[-8:]
