@@ -357,6 +357,7 @@ def _mongos(config: MongoDBConfig, routers: Routers, share: _Share, fleet: Fleet
         share,
         rows,
         nodes=routers.machines,
+        nodes_per_client=1,
         plan=None,
         limit=None,
         pool=config.pool,
@@ -543,6 +544,7 @@ def _datastore(
     rows: _Rows,
     *,
     nodes: int,
+    nodes_per_client: int | None = None,
     plan: str | None,
     limit: int | None,
     pool: int,
@@ -554,6 +556,8 @@ def _datastore(
 ) -> Datastore:
     source: LimitSource = "plan" if plan else "limit" if limit is not None else "derived"
     ceiling = PLANS[plan].limit if plan else limit if limit is not None else rows.total
+    per_worker = rows.slots * share.per_job + share.per_worker
+    reached = nodes if nodes_per_client is None else nodes_per_client
     return Datastore(
         name=name,
         title=title,
@@ -567,7 +571,9 @@ def _datastore(
         per_job=share.per_job,
         per_job_reason=share.reason,
         per_worker=share.per_worker,
-        connections_per_worker=rows.slots * share.per_job + share.per_worker,
+        connections_per_worker=per_worker,
+        nodes_per_client=reached,
+        granted_per_worker=reached * per_worker,
         workers=rows.workers,
         rows=tuple(rows.rows),
         total=rows.total,
@@ -584,6 +590,7 @@ def _datastore(
             critical_above=ceiling - _ceil(reserve, 2),
             others=nodes
             * sum(row.connections for row in rows.rows if row.kind not in ("jobs", "workers", "reserve")),
+            fleet=nodes * sum(row.connections for row in rows.rows if row.kind in ("jobs", "workers")),
         ),
     )
 

@@ -32,7 +32,7 @@ def _pools(datastore: Datastore) -> dict[str, str]:
     variables = {
         f"{prefix}_POOL": str(datastore.pool),
         f"{prefix}_WORKER_POOL": str(datastore.worker_pool),
-        f"{prefix}_CONNECTIONS_PER_WORKER": str(datastore.connections_per_worker),
+        f"{prefix}_CONNECTIONS_PER_WORKER": str(datastore.granted_per_worker),
     }
     if datastore.monitoring is not None:
         variables[f"{prefix}_MONITORING"] = datastore.monitoring

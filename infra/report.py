@@ -127,9 +127,9 @@ def _facts(datastore: Datastore) -> Table:
     table = _plain_table()
     table.add_column(no_wrap=True, style="dim")
     table.add_column()
-    table.add_row(
-        "a worker", f"{grouped(datastore.connections_per_worker)} connections at most, its gauge's budget"
-    )
+    own, granted = grouped(datastore.connections_per_worker), grouped(datastore.granted_per_worker)
+    each = "" if datastore.nodes_per_client == 1 else f" to a node, {granted} to all"
+    table.add_row("a worker", f"{own} connections{each} at most, its gauge's budget")
     for fit in datastore.smallest_plans:
         plan = f"{fit.plan} ({grouped(fit.limit)})" if fit.plan and fit.limit else "no plan"
         table.add_row(fit.family, f"smallest plan for {grouped(fit.total)}: {plan}")

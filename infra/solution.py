@@ -132,6 +132,8 @@ class Alerts:
     critical_above: int
     others: int
     """What all nodes together hold at most that is not the fleet's: consumers, peers, the provider. More is a leak."""
+    fleet: int
+    """What all nodes together are sized for that is the fleet's: what its clients count themselves stays within it."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,10 @@ class Datastore:
     per_job_reason: str
     per_worker: int
     connections_per_worker: int
+    nodes_per_client: int
+    """Nodes that one client holds connections to: every one, but of routers its machine's alone."""
+    granted_per_worker: int
+    """On all those nodes together, as a client counts them."""
     workers: int
     """Workers that may connect to one node."""
     rows: tuple[Row, ...]

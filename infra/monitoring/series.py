@@ -97,6 +97,18 @@ def _datastore(datastore: Datastore) -> Iterator[Series]:
         labels,
     )
     yield Series(
+        "connections_fleet",
+        "what the fleet holds at most, on all nodes together",
+        alerts.fleet,
+        labels,
+    )
+    yield Series(
+        "nodes_per_client",
+        "nodes that each client holds connections to: so many have to be counted",
+        datastore.nodes_per_client,
+        labels,
+    )
+    yield Series(
         "connections_others",
         "what others than the fleet hold at most, on all nodes together: consumers, peers, the provider",
         alerts.others,

@@ -14,9 +14,9 @@ from infra.monitoring.series import budget_series
 HERE = Path(__file__).parent
 
 
-def write_rules(directory: Path) -> Path:
+def write_rules(directory: Path, stack: Path = HERE / "stack.yaml") -> Path:
     """Write `rules.yaml`, which the tests beside it name."""
-    config = load_config(HERE / "stack.yaml")
+    config = load_config(stack)
     series = budget_series(solve(config), capacity(config))
     path = directory / "rules.yaml"
     path.write_text(json.dumps(rule_file(series, "test"), indent=1))

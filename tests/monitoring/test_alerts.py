@@ -14,6 +14,7 @@ from infra.monitoring.rules import RUNBOOKS, alert_files, read
 from tests.monitoring.rules import HERE, write_rules
 
 TESTS = HERE / "alerts"
+NODES = HERE / "nodes"
 NAMES = [file.stem for file in alert_files()]
 
 
@@ -30,6 +31,15 @@ def test_the_rules_are_what_prometheus_reads(tmp_path: Path) -> None:
 def test_an_alert_is_not_there_yet_then_fires_then_resolves(name: str, tmp_path: Path) -> None:
     write_rules(tmp_path)
     done = promtool("test", "rules", shutil.copy(TESTS / f"{name}.yaml", tmp_path))
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("case", ["three-members", "redis-replicas"])
+def test_a_datastore_of_several_nodes_is_compared_node_by_node_or_as_a_whole(
+    case: str, tmp_path: Path
+) -> None:
+    write_rules(tmp_path, NODES / "stack.yaml")
+    done = promtool("test", "rules", shutil.copy(NODES / f"{case}.yaml", tmp_path))
     assert done.returncode == 0, done.stderr + done.stdout
 
 

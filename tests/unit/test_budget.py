@@ -116,6 +116,9 @@ def test_every_number_follows_from_the_others(values: Values) -> None:
         assert store.total == sum(row.connections for row in store.rows)
         assert store.head_room == store.limit - store.total
         assert store.connections_per_worker == solution.fleet.slots * store.per_job + store.per_worker
+        # However many nodes there are: what all count of themselves adds up to what the nodes are sized for.
+        assert store.granted_per_worker == store.nodes_per_client * store.connections_per_worker
+        assert store.alerts.fleet + store.alerts.others == store.nodes * store.alerts.warning_above
         if store.fits:
             assert (
                 store.total - store.reserve

@@ -42,6 +42,11 @@ def test_a_worker_behind_routers_is_told_of_its_mongos_only() -> None:
     without = worker_environment(solve(configured({"mongodb.plan": None, "mongodb.nodes": 3})))
     with_routers.pop("AGENT_BUDGET_DIGEST")
     without.pop("AGENT_BUDGET_DIGEST")
+    # What its gauge compares with: a client has the mongos of its machine, or each of three members.
+    assert (
+        with_routers.pop("MONGODB_CONNECTIONS_PER_WORKER"),
+        without.pop("MONGODB_CONNECTIONS_PER_WORKER"),
+    ) == ("77", "231")
     assert with_routers == without
 
 

@@ -50,15 +50,16 @@ CONNECTIONS = Dashboard(
                 ),
                 Panel(
                     "Held against what is granted to the workers that are there",
-                    "Dashed: the workers' share with every slot taken. Pools are bounded: it cannot be passed.",
+                    "On all nodes. Dashed: the share of these workers, and of the peak's, with every slot taken.",
                     (
                         Query(f"{BY_DATASTORE} (agent:client_connections{{$fleet}})", "{{datastore}} held"),
                         Query(
                             f"{BY_DATASTORE} (agent_datastore_connections_budget{{$fleet}})",
                             "{{datastore}} granted",
                         ),
+                        Query("agent_budget:connections_fleet{$fleet}", "{{datastore}} at the peak"),
                     ),
-                    limits=("{{datastore}} granted",),
+                    limits=("{{datastore}} granted", "{{datastore}} at the peak"),
                 ),
             ),
         ),

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from infra.monitoring.dashboards.panel import Dashboard, Panel, Query, Row
 
+
+def _seconds(title: str, description: str, measured: Query, limit: Query) -> Panel:
+    """How long something takes, against what the budget gives it."""
+    return Panel(title, description, (measured, limit), unit="s", limits=(limit.legend,))
+
+
 JOBS = Dashboard(
     name="agent-jobs",
     title="Agents: jobs",
@@ -57,15 +63,11 @@ JOBS = Dashboard(
         Row(
             "Datastores of a call",
             (
-                Panel(
+                _seconds(
                     "Opening, 95th percentile",
                     "Above the dashed line half of what a call may use to open all of them is gone.",
-                    (
-                        Query("agent:open_seconds:p95_5m{$fleet}", "{{datastore}}"),
-                        Query("agent_budget:open_slow_seconds{$fleet}", "slow"),
-                    ),
-                    unit="s",
-                    limits=("slow",),
+                    Query("agent:open_seconds:p95_5m{$fleet}", "{{datastore}}"),
+                    Query("agent_budget:open_slow_seconds{$fleet}", "slow"),
                 ),
                 Panel(
                     "Closing, 95th percentile",
@@ -91,15 +93,11 @@ JOBS = Dashboard(
         Row(
             "Workers",
             (
-                Panel(
+                _seconds(
                     "Drains in progress",
                     "How long each has lasted. At the dashed line LiveKit ends the calls that are left.",
-                    (
-                        Query("agent:drain_seconds{$fleet}", "{{worker}}"),
-                        Query("agent_budget:drain_timeout_seconds{$fleet}", "longest"),
-                    ),
-                    unit="s",
-                    limits=("longest",),
+                    Query("agent:drain_seconds{$fleet}", "{{worker}}"),
+                    Query("agent_budget:drain_timeout_seconds{$fleet}", "longest"),
                 ),
                 Panel(
                     "Restarts in 15 minutes",
