@@ -11,9 +11,11 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import current_process
+from multiprocessing.util import Finalize
 from typing import Any
 
 from livekit.agents import JobProcess
+from livekit.agents.ipc.log_queue import LogQueueHandler
 
 from agent.runtime import tracing
 
@@ -37,6 +39,7 @@ class JobPrewarm:
 
     def __call__(self, process: JobProcess) -> None:
         _leave_signals_to_the_worker()
+        Finalize(None, _end_log_threads, exitpriority=-1)  # the last: what closes before may log
         tracing.install(self.service)  # before LiveKit begins the job's own span
         for warm_up in _warm_ups:
             try:
@@ -56,3 +59,14 @@ def _leave_signals_to_the_worker() -> None:
     if current_process().name == "job_proc":
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _end_log_threads() -> None:
+    """End the thread that carries log records to the worker, however the process ends.
+
+    It is no daemon, and LiveKit ends it only where its main function returns: a process that answers a ping of a worker
+    that was killed gets a broken pipe there instead, and waited for this thread for ever.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogQueueHandler):
+            handler.close()

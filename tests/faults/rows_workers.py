@@ -27,15 +27,34 @@ Inject = Callable[[Bench], Awaitable[Seen]]
 SILENCE = "silence, until LiveKit misses the agent (about 20 s)"
 
 
+PING_SECONDS = 2.5  # LiveKit's `ping_interval` for job processes
+
+
 async def main_killed(bench: Bench) -> Seen:
     """Nobody is left to end the jobs, or to sweep: they must notice by themselves."""
+    return await _main_killed(bench, unanswered=False)
+
+
+async def main_killed_unanswered(bench: Bench) -> Seen:
+    """A ping that is answered to nobody ends a process by an exception, which LiveKit's log thread outlives."""
+    return await _main_killed(bench, unanswered=True)
+
+
+async def _main_killed(bench: Bench, unanswered: bool) -> Seen:
     others = bench.of_jobs()
     async with bench.worker() as worker:
         jobs = [await _placed(bench, worker, f"{worker.name}-orphan-{n}") for n in range(2)]
         family = psutil.Process(worker.process.pid).children(recursive=True)
         assert len(bench.owners(worker)) == 2
+        if unanswered:
+            for process in family:
+                process.suspend()
+            await asyncio.sleep(PING_SECONDS)
         since = Stopwatch()
         os.kill(worker.process.pid, signal.SIGKILL)
+        if unanswered:
+            for process in family:
+                process.resume()
 
         async def seconds(column: str, condition: Callable[[], bool]) -> tuple[str, float]:
             await eventually(condition, within=20, what=f"{column} after the main process was killed")
@@ -239,6 +258,12 @@ ROWS: list[Row[Bench]] = [
         SILENCE,
         "the pod restarts; jobs end by themselves",
         main_killed,
+    ),
+    Row(
+        "SIGKILL of the worker's main process that has just asked its processes whether they live",
+        SILENCE,
+        "the pod restarts; jobs end by themselves",
+        main_killed_unanswered,
     ),
     Row(
         "SIGTERM with a call running",
