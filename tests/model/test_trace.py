@@ -10,7 +10,8 @@ import pytest
 
 from tests.model.trace import Header, Recorder, phase_of, read
 
-RECORDED = sorted((Path(__file__).parents[1] / "cluster").rglob("*.pods.jsonl"))
+CLUSTER = Path(__file__).parents[1] / "cluster"
+RECORDED = sorted((CLUSTER / "seen").glob("*.jsonl"))
 HEADER = Header(
     what="a test",
     kubernetes="v1.34.4",

@@ -12,8 +12,8 @@ began (as its watcher saw it), in order.
 
 Phases, each pod's in this order, where a fast pod may skip some: `pending` (the object exists, no container runs),
 `starting` (a container runs, not ready), `ready`, `terminating` (deleted, still there: it may hold connections),
-`gone`. Marks are what the experimenter did: `rollout`, `scale` (with `replicas`), `delete` (with `pod`), `node-lost`
-(with `node`).
+`gone`. Marks are what the experimenter did: `rollout`, `scale` (with `replicas`), `delete` and `partition` (with
+`pod`), `drain` and `node-lost` (with `node`), `healed`.
 `quota_pods` is null where no quota held. `refused` is a pod that the quota kept out (an event FailedCreate).
 `connections` are the servers' own counts; both may be left out.
 
@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Phase = Literal["pending", "starting", "ready", "terminating", "gone"]
-Mark = Literal["rollout", "scale", "delete", "node-lost"]
+Mark = Literal["rollout", "scale", "delete", "drain", "node-lost", "partition", "healed"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 MARKS: tuple[Mark, ...] = get_args(Mark)
 FORMAT = "pod-trace/1"
