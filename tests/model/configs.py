@@ -8,6 +8,9 @@ from typing import Any
 from infra.config import StackConfig, parse_config
 from infra.plans import plan_names
 
+# One whose client holds a channel beside its pool, one that is known, one of a user's own.
+OTHERS = ("weaviate", "elasticsearch", "search_index")
+
 
 def random_config(chance: random.Random) -> StackConfig:
     """Any stack a user may write, apart from its size; whether it fits does not matter to what it takes."""
@@ -28,7 +31,14 @@ def random_config(chance: random.Random) -> StackConfig:
     redis |= {"pubsub": chance.choice((0, 0, 1, 2)), "blocking": chance.choice((0, 0, 1))}
     if "plan" not in redis:
         redis["sentinels"] = chance.choice((0, 0, 3))
-    return parse_config({"fleet": fleet, "mongodb": mongodb, "redis": redis}, "random")
+    datastores = {name: _other(chance) for name in chance.sample(OTHERS, chance.choice((0, 0, 1, 2)))}
+    sections = {"fleet": fleet, "mongodb": mongodb, "redis": redis, "datastores": datastores}
+    return parse_config(sections, "random")
+
+
+def _other(chance: random.Random) -> dict[str, Any]:
+    other = _pools(chance) | {"limit": chance.randint(1, 2000), "nodes": chance.choice((1, 1, 3))}
+    return other | chance.choice(({}, {}, {"beside_pool": chance.randint(0, 2)}))
 
 
 def _rolling(chance: random.Random) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.model.worker import Call, Template
 # What a driver keeps to each node beside its pool (FACTS.md, counted in the kernel), and what one member of a replica
 # set opens to each other: the latter is the budget's own estimate, which no model can confirm.
 MONITORING_SOCKETS = {"poll": 1, "stream": 2}
+GRPC_CHANNELS = {"weaviate": 1}
 ESTIMATED_PER_PEER = 10
 SENTINELS_LINKS_TO_REDIS = 2
 
@@ -51,6 +52,8 @@ class Fleet:
         self.stores = {"mongodb": Store("mongodb", config.mongodb.nodes), "redis": Store("redis", 1)}
         if config.redis.sentinels:
             self.stores["redis_sentinel"] = Store("redis_sentinel", config.redis.sentinels)
+        for name, other in config.datastores.items():
+            self.stores[name] = Store(name, other.nodes, every=True)
         self.cluster = Cluster(
             self.env,
             self.stores,
@@ -80,7 +83,8 @@ class Fleet:
     @property
     def widest(self) -> int:
         """More operations at once than any pool has connections."""
-        return 1 + max(self.config.mongodb.pool, self.config.redis.pool)
+        others = (other.pool for other in self.config.datastores.values())
+        return 1 + max(self.config.mongodb.pool, self.config.redis.pool, *others)
 
     def template(self) -> Template:
         """The pod template that this stack comes to."""
@@ -97,6 +101,10 @@ class Fleet:
             "redis": Share(redis.worker_pool),
             "redis_sentinel": Share(0, 1 if redis.worker_pool else 0),
         }
+        for name, other in self.config.datastores.items():
+            beside = GRPC_CHANNELS.get(name, 0) if other.beside_pool is None else other.beside_pool
+            job[name] = Share(other.pool, beside)
+            worker[name] = Share(other.worker_pool, beside if other.worker_pool else 0)
         time = self.solution.time
         return Template(
             slots=self.config.fleet.slots,
@@ -143,13 +151,16 @@ class Fleet:
     def _connect_others(self) -> None:
         """Consumers, peers, the provider and the operators: they may connect to any node, at any time."""
         mongodb, redis = self.config.mongodb, self.config.redis
-        for store, section in ((self.stores["mongodb"], mongodb), (self.stores["redis"], redis)):
+        sections = {"mongodb": mongodb, "redis": redis, **self.config.datastores}
+        for name, section in sections.items():
+            store = self.stores[name]
             for consumer in section.consumers.values():
                 for _ in range(consumer.processes):
                     self._others.append(Client(store, Share(0, consumer.connections)))
-            if section.plan:
-                self._others.append(Client(store, Share(0, PLANS[section.plan].family.reserved)))
             self._others.append(Client(store, Share(0, section.reserve)))
+        for name, plan in (("mongodb", mongodb.plan), ("redis", redis.plan)):
+            if plan:
+                self._others.append(Client(self.stores[name], Share(0, PLANS[plan].family.reserved)))
         if mongodb.plan is None and mongodb.limit is None:
             for _ in range(mongodb.nodes - 1):  # what one node gets from each of the other members
                 self._others.append(Client(self.stores["mongodb"], Share(0, ESTIMATED_PER_PEER)))

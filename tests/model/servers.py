@@ -46,12 +46,18 @@ class Node:
 
 
 class Store:
-    """One datastore: its nodes, of which one takes the operations."""
+    """One datastore: its nodes, of which one takes the operations, or each (`every`) its part of them."""
 
-    def __init__(self, name: str, nodes: int) -> None:
+    def __init__(self, name: str, nodes: int, *, every: bool = False) -> None:
         self.name = name
         self.nodes = [Node() for _ in range(nodes)]
         self.primary = 0
+        self._every = every
+
+    @property
+    def asked(self) -> list[Node]:
+        """Those to which a client's operations go now."""
+        return self.nodes if self._every else [self.nodes[self.primary]]
 
     def fail_over(self, *, restart: bool) -> None:
         """The next node becomes primary; the old one stays up with its clients' idle connections, or restarts."""
@@ -83,10 +89,11 @@ class Client:
 
     def use(self, width: int) -> None:
         """Run `width` operations at once, above what is pinned; a bounded pool makes the rest wait."""
-        share, primary = self._share, self._store.nodes[self._store.primary]
+        share = self._share
         for node, connections in self._beside.items():
             _fill(connections, node, share.beside)
-        _fill(self._pools[primary], primary, min(share.pinned + width, share.pool))
+        for node in self._store.asked:
+            _fill(self._pools[node], node, min(share.pinned + width, share.pool))
 
     def close(self) -> None:
         for connection in self._held():
