@@ -7,10 +7,12 @@ import os
 import pickle
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from beanie import Document
@@ -40,6 +42,7 @@ from infra.local.kernel import Endpoint
 from infra.local.run import ROOT, Run
 from infra.local.servers import mongodb as mongodb_server
 from infra.local.servers import redis as redis_server
+from tests.faults.proxy import Mode, Proxy
 
 pytestmark = pytest.mark.integration
 
@@ -104,6 +107,40 @@ async def test_mongodb_in_a_burst_stays_within_its_share_and_tells_the_truth(
         assert counted == Connections(in_use=0, idle=POOL, monitoring=1)
         await servers.settled(servers.mongodb, POOL + 1)
     await servers.settled(servers.mongodb, 0)
+
+
+@pytest.mark.parametrize("leaves", [Mode.RESET, Mode.REFUSE])
+async def test_mongodb_that_came_back_between_two_looks_is_counted_as_it_is(
+    servers: Servers, leaves: Mode
+) -> None:
+    """PyMongo's monitor may find its own connection lost and make another without a word: the pool keeps its dead."""
+    async with Proxy(servers.mongodb.port) as between, AsyncExitStack() as stack:
+        url = servers.environment["MONGODB_URL"].replace(str(servers.mongodb.port), str(between.port))
+        scope = await stack.enter_async_context(job())
+        db = await stack.enter_async_context(mongodb(settings=mongodb_settings(servers, MONGODB_URL=url)))
+        await asyncio.gather(*(db.command("ping") for _ in range(20)))
+        # One that is idle for less than a second is not looked at before it is used.
+        await eventually(lambda: 1 < _monitor(db).idle_time_seconds() < 2, within=10, what="idle monitor")
+        # What a reply leaves behind that is there before PyMongo waits for it: the loop reads on, and sees the end.
+        _monitor(db).conn.conn[0].resume_reading()
+        await between.set(leaves)
+        await between.set(Mode.PASS)
+
+        def truth() -> bool:
+            counted = scope.datastores["mongodb"].connections()
+            return counted == Connections(in_use=0, idle=0, monitoring=1)
+
+        await eventually(truth, within=5, what="only the monitor's connection is left")
+        await servers.settled(servers.mongodb, 1)
+        assert await db["callers"].find_one() is None
+        await servers.settled(servers.mongodb, 2)
+        assert scope.datastores["mongodb"].connections() == Connections(in_use=0, idle=1, monitoring=1)
+
+
+def _monitor(db: Any) -> Any:
+    """The monitor's own connection, as PyMongo keeps it; while it is in use, one that has not been idle."""
+    (server,) = db.client._topology._servers.values()
+    return next(iter(server._monitor._pool.conns), SimpleNamespace(idle_time_seconds=lambda: 0))
 
 
 async def test_redis_in_a_burst_stays_within_its_share_and_tells_the_truth(servers: Servers) -> None:

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from agent.runtime import metrics
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.mongodb_documents import register, tell_version, warm_up
+from agent.runtime.datastores.sockets import has_peer
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.prewarm import before_a_call
 from agent.runtime.settings import MongoDBSettings
@@ -167,9 +168,18 @@ class MongoDB:
             return Connections()
         return Connections(
             in_use=self._pool.in_use,
-            idle=self._pool.open - self._pool.in_use,
+            idle=self._pool.open - self._pool.in_use - self._dead(),
             monitoring=self._monitoring.open,
         )
+
+    def _dead(self) -> int:
+        """Pooled connections whose server has gone: PyMongo closes them at their next use or when it has seen the loss.
+
+        Its monitor may not: an own connection that ended while idle is replaced without a word (measured).
+        """
+        # No event tells of them. Before the first connection there is no topology.
+        servers = self.client._topology._servers.values() if self._pool.open else ()  # noqa: SLF001
+        return sum(not has_peer(pooled.conn.sock) for server in servers for pooled in server.pool.conns)
 
 
 @asynccontextmanager
