@@ -22,19 +22,36 @@ tolerations:
 
 {{- define "agent-worker.topologySpread" -}}
 {{- if kindIs "invalid" .Values.topologySpreadConstraints -}}
-{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
 - maxSkew: 1
-  topologyKey: {{ $key }}
+  topologyKey: kubernetes.io/hostname
   # A worker somewhere is better than none: calls are waiting.
   whenUnsatisfiable: ScheduleAnyway
   labelSelector:
     matchLabels:
-      {{- include "agent-worker.selectorLabels" $ | nindent 6 }}
+      {{- include "agent-worker.selectorLabels" . | nindent 6 }}
   # Each rollout spreads by itself, whatever still drains.
   matchLabelKeys: [pod-template-hash]
-{{- end }}
 {{- else -}}
 {{- toYaml .Values.topologySpreadConstraints -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Zones by anti-affinity: the scheduler ignores a node in all spread constraints when it lacks the label of one of them, and
+nodes outside clouds have no zone (seen with kind: both workers on one node).
+*/}}
+{{- define "agent-worker.affinity" -}}
+{{- if kindIs "invalid" .Values.affinity -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: topology.kubernetes.io/zone
+        labelSelector:
+          matchLabels:
+            {{- include "agent-worker.selectorLabels" . | nindent 12 }}
+{{- else -}}
+{{- toYaml .Values.affinity -}}
 {{- end -}}
 {{- end -}}
 

@@ -92,14 +92,16 @@ def test_autoscalers_of_nodes_leave_workers_alone_unless_told_otherwise() -> Non
     assert "karpenter.sh/do-not-disrupt" not in annotations(nodeLifecycle={"protect": False})
 
 
-def test_workers_spread_over_zones_and_nodes_each_rollout_by_itself() -> None:
-    constraints = pod(as_it_is())["topologySpreadConstraints"]
-    assert [item["topologyKey"] for item in constraints] == [
-        "topology.kubernetes.io/zone",
-        "kubernetes.io/hostname",
-    ]
-    assert {item["whenUnsatisfiable"] for item in constraints} == {"ScheduleAnyway"}
-    assert all(item["matchLabelKeys"] == ["pod-template-hash"] for item in constraints)
+def test_workers_spread_over_nodes_each_rollout_by_itself_and_over_zones_where_nodes_have_any() -> None:
+    spec = pod(as_it_is())
+    (constraint,) = spec["topologySpreadConstraints"]
+    assert constraint["topologyKey"] == "kubernetes.io/hostname"
+    assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"
+    assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+    # Beside it as a constraint, the zone would switch it off on nodes without that label.
+    (term,) = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
+    assert pod(render({"affinity": {}}))["affinity"] == {}
 
 
 def test_sidecars_end_after_the_worker_has_drained() -> None:

@@ -59,6 +59,7 @@ CONSTANTS = {
     "livenessProbe.failureThreshold": ({"6"}, "a minute without an answer"),
     ".containerPort": ({"8081", "9464"}, "the worker's ports"),
     ".topologySpreadConstraints.maxSkew": ({"1"}, "as even as it goes"),
+    ".preferredDuringSchedulingIgnoredDuringExecution.weight": ({"100"}, "the only term, at its most"),
     ".runAsUser": ({"10001"}, "the image's user"),
     ".runAsGroup": ({"10001"}, "the image's group"),
     ".fsGroup": ({"10001"}, "the image's group"),
