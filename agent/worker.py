@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from beanie.operators import Inc, Set
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS, Caller, Message, Transcript, session_key
 from agent.runtime import LifespanServer
@@ -22,6 +24,8 @@ from agent.runtime.datastores.mongodb_spool import restoring, store
 from agent.runtime.datastores.redis import redis
 from agent.runtime.datastores.together import together
 from agent.runtime.scripted_llm import ScriptedLLM
+
+logger = logging.getLogger("agent")
 
 SESSION_STATE_SECONDS = 3600
 
@@ -77,8 +81,11 @@ class Assistant(Agent):
 
     async def llm_node(self, *args: Any, **kwargs: Any) -> Any:
         key = session_key(self._call.caller_id)
-        await self._call.redis.hincrby(key, "turns", 1)
-        await self._call.redis.expire(key, SESSION_STATE_SECONDS)
+        try:
+            await self._call.redis.hincrby(key, "turns", 1)
+            await self._call.redis.expire(key, SESSION_STATE_SECONDS)
+        except RedisError as error:  # an answer is worth more than its count
+            logger.warning("a turn was not counted: %s", type(error).__name__)
         return Agent.default.llm_node(self, *args, **kwargs)
 
 
