@@ -67,7 +67,9 @@ kind-up: setup ## A kind cluster with the whole stack, until a first call is ans
 kind-down: setup ## Remove that cluster, and the Docker Engine where it was started for it
 	@$(RUN) -m infra.kind down
 
-e2e: setup ## Rollouts, chaos and isolation on the kind cluster, callers outside it (ARGS="-k rolling_strict" picks some)
+# A cluster of its own, kept for the next run: KIND_CLUSTER=agent-datastores-e2e make kind-down removes it.
+e2e: export KIND_CLUSTER ?= agent-datastores-e2e
+e2e: setup ## Rollouts, chaos, isolation on a kind cluster, callers outside it ([OFFLINE=1] [ARGS="-k rolling_strict"])
 	@$(RUN) -m pytest tests/cluster -m cluster -q $(ARGS)
 
 STACK ?= infra/Pulumi.local.yaml

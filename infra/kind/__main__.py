@@ -1,4 +1,4 @@
-"""`python -m infra.kind up | down | images | status`; OFFLINE=1 builds what cannot be pulled.
+"""`python -m infra.kind up | call | down | images | status`; OFFLINE=1 builds what cannot be pulled.
 
 Exit status: 0, 1 when something failed (the message says what, and what to do), 2 for a command line that is none.
 """
@@ -13,12 +13,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.kind import cluster, engine, images, install
+from rich.console import Console
+
+from infra.kind import cluster, deploy, engine, images, install
 from infra.kind.shell import KindError
+from infra.local.__main__ import until_signalled
 from infra.local.caller import Caller, Outcome
+from infra.local.chat import chat
 from infra.local.conversation import Line
+from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
 
+NEXT = """\
+a call:      python -m infra.kind call
+the cluster: export KUBECONFIG={kubeconfig}; kubectl -n {namespace} get pods
+the stack:   its state, config and passphrase are in {state}
+dashboards:  charts/monitoring has them for a cluster with Prometheus and Grafana; `make up` opens the same ones here
+make kind-down removes all of it"""
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
 
 
@@ -32,28 +43,42 @@ def up() -> None:
         there = cluster.up(docker, offline=OFFLINE)
     with phase("load"):
         there.load(made.names)
-    with phase("install"):
-        install.install(there, install.stack(made, offline=OFFLINE))
+    with phase("pulumi up"):
+        stack = deploy.deploy(there, made, offline=OFFLINE)
     with phase("first call"):
-        line = install.line(there)
-        asyncio.run(first_call(line))
-    print(f"up: {line.url}, namespace {install.NAMESPACE}; export KUBECONFIG={there.kubeconfig}")
+        asyncio.run(first_call(install.line(there, deploy.WORKER_SECRET)))
+    print(stack.run("stack", "output", "budget_table").text)
+    print(NEXT.format(namespace=install.NAMESPACE, kubeconfig=there.kubeconfig, state=stack.directory))
+
+
+def call() -> None:
+    """Talk to the agent, in text."""
+    there = _cluster()
+    if there is None:
+        raise KindError("no cluster: `make kind-up` makes one")
+    line = install.line(there, deploy.WORKER_SECRET)
+    asyncio.run(until_signalled(chat(Console(), line, "the kind cluster")))
 
 
 def down() -> None:
     """Leave nothing behind but caches."""
-    if docker := engine.running():
-        cluster.down(docker)
-    engine.stop()
+    docker = engine.running()
+    others = cluster.down(docker) if docker else []
+    deploy.forget()
+    if not others:
+        engine.stop()
 
 
 def status() -> None:
     """What is there."""
+    there = _cluster()
+    pods = ("get", "pods", "--all-namespaces", "-o", "wide")
+    print(there.kubectl(*pods) if there else "no cluster: `make kind-up` makes one")
+
+
+def _cluster() -> cluster.Cluster | None:
     docker = engine.running()
-    if docker is None or not cluster.exists(docker):
-        print("no cluster: `make kind-up` makes one")
-        return
-    print(cluster.Cluster(docker).kubectl("get", "pods", "--all-namespaces", "-o", "wide"))
+    return cluster.Cluster(docker) if docker and cluster.exists(docker) else None
 
 
 async def first_call(line: Line) -> None:
@@ -79,6 +104,7 @@ def phase(name: str) -> Iterator[None]:
 
 COMMANDS = {
     "up": up,
+    "call": call,
     "down": down,
     "images": lambda: print(*images.build(engine.start(offline=OFFLINE), offline=OFFLINE).names, sep="\n"),
     "status": status,
@@ -91,7 +117,7 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         COMMANDS[command]()
-    except (KindError, BuildError) as error:
+    except (KindError, BuildError, LocalError) as error:
         print(f"kind {command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -90,7 +90,7 @@ class Cluster:
 
 
 def exists(engine: Engine) -> bool:
-    return NAME in run([binary("kind"), "get", "clusters"], env=engine.environment).split()
+    return NAME in _clusters(engine)
 
 
 def up(engine: Engine, *, offline: bool) -> Cluster:
@@ -101,7 +101,7 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
     cluster = Cluster(engine)
     with one_at_a_time("cluster"):  # a second run meets a whole cluster, not half of one
         if exists(engine):
-            _start_stopped_nodes(cluster)
+            start_stopped_nodes(cluster)
             cluster.kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
         else:
             _create(cluster, offline=offline)
@@ -126,14 +126,24 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
     return cluster
 
 
-def down(engine: Engine) -> None:
-    """Delete the cluster and its network. Nothing happens where there is none."""
+def down(engine: Engine) -> list[str]:
+    """Delete the cluster, and its network with the last one; returns those that are left.
+
+    Nothing happens where there is none.
+    """
     cluster = Cluster(engine)
     cluster.kind("delete", "cluster", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
     cluster.kubeconfig.unlink(missing_ok=True)
-    if not run([binary("kind"), "get", "clusters"], env=engine.environment).strip():
+    others = _clusters(engine)
+    if not others:
         with contextlib.suppress(KindError):  # there is none, or containers of somebody else's are on it
             engine.docker("network", "rm", "kind")
+    return others
+
+
+def _clusters(engine: Engine) -> list[str]:
+    # Where there is none, kind says so on its other output.
+    return run([binary("kind"), "get", "clusters"], env=engine.environment).split()
 
 
 def _create(cluster: Cluster, *, offline: bool) -> None:
@@ -156,7 +166,8 @@ def _create(cluster: Cluster, *, offline: bool) -> None:
     )
 
 
-def _start_stopped_nodes(cluster: Cluster) -> None:
+def start_stopped_nodes(cluster: Cluster) -> None:
+    """What a machine's restart does to its nodes."""
     for node in (cluster.control_plane, *cluster.workers):
         state = cluster.engine.docker("inspect", "--format", "{{.State.Running}}", node).strip()
         if state != "true":

@@ -17,19 +17,21 @@ from infra.budget import solve
 from infra.config import load_config
 from infra.kind import images as built
 from infra.kind import secrets
-from infra.kind.cluster import Cluster
+from infra.kind.cluster import NAME, Cluster
 from infra.kind.shell import KindError
 from infra.local.conversation import Line
 from infra.local.go_toolchain import ROOT
 from infra.solution import Solution
 from infra.values import helm_values
 
+CHARTS = ROOT / "charts"
 STACK = ROOT / "infra" / "Pulumi.kind.yaml"
 NAMESPACE = "agents"
 AGENT_NAME = "assistant"
 SIGNAL_PORT, SIGNAL_NODE_PORT, MEDIA_TCP, MEDIA_UDP = 7880, 30880, 30881, 30882
 # A busy machine of two cores, with everything starting at once; a worker waits for its datastores and retries.
 READY_SECONDS = 600
+ON_THE_FIRST_NODE = {"kubernetes.io/hostname": f"{NAME}-worker"}
 FIRST = ("livekit", "mongodb", "redis")
 FLEET = "agent-worker"
 
@@ -41,33 +43,26 @@ class Stack:
     solution: Solution
     images: dict[str, str]
     offline: bool
-    charts: Path = ROOT / "charts"
     fleet: dict[str, Any] | None = None
     """Further values of the fleet's chart, for one scenario."""
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Of each chart, by its name."""
         budgets = helm_values(self.solution, ())  # no dashboards are installed here
-        own = {
-            "livekit": {"keys": {"existingSecret": secrets.LIVEKIT_KEYS}, **self._image(built.LIVEKIT)},
-            "mongodb": self._mongodb(),
-            "redis": {"auth": {"existingSecret": secrets.REDIS_USERS}, **self._image(built.VALKEY)},
+        servers = server_values(self.images, offline=self.offline)
+        named = {
+            "livekit": {"keys": {"existingSecret": secrets.LIVEKIT_KEYS}},
+            "mongodb": {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}},
+            "redis": {"auth": {"existingSecret": secrets.REDIS_USERS}},
             FLEET: self._fleet(),
         }
-        return {chart: {**budgets.get(chart, {}), **values} for chart, values in own.items()}
+        return {
+            chart: {**budgets.get(chart, {}), **servers.get(chart, {}), **own} for chart, own in named.items()
+        }
 
     def with_fleet(self, **values: Any) -> Stack:
         """The same with other values of the fleet's chart."""
         return replace(self, fleet={**(self.fleet or {}), **values})
-
-    def _image(self, repository: str) -> dict[str, Any]:
-        return {"image": {"tag": self.images[repository]}} if repository in self.images else {}
-
-    def _mongodb(self) -> dict[str, Any]:
-        common = {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}}
-        if not self.offline:
-            return common
-        return common | {"engine": "ferretdb", "ferretdb": {"image": {"tag": self.images[built.FERRETDB]}}}
 
     def _fleet(self) -> dict[str, Any]:
         variables = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "MONGODB_URL", "REDIS_URL")
@@ -80,6 +75,20 @@ class Stack:
             },
             **(self.fleet or {}),
         }
+
+
+def server_values(tags: dict[str, str], *, offline: bool) -> dict[str, dict[str, Any]]:
+    """What this cluster needs of each server's chart, whoever installs it: images as built here, and a place.
+
+    The volumes are on a node's own disk: all servers are on one node, so that the other may be drained or lost.
+    """
+    values: dict[str, dict[str, Any]] = {chart: {"nodeSelector": ON_THE_FIRST_NODE} for chart in FIRST}
+    for chart, repository in (("livekit", built.LIVEKIT), ("redis", built.VALKEY)):
+        if repository in tags:
+            values[chart]["image"] = {"tag": tags[repository]}
+    if offline:
+        values["mongodb"] |= {"engine": "ferretdb", "ferretdb": {"image": {"tag": tags[built.FERRETDB]}}}
+    return values
 
 
 def stack(images: built.Images, *, offline: bool, file: Path = STACK) -> Stack:
@@ -103,23 +112,18 @@ def install(cluster: Cluster, wanted: Stack) -> None:
 
 
 def release(cluster: Cluster, wanted: Stack, chart: str) -> None:
-    """`helm upgrade --install` of one chart."""
+    """One chart, as the stack wants it."""
+    upgrade(cluster, CHARTS / chart, wanted.values()[chart])
+
+
+def upgrade(cluster: Cluster, chart: Path, values: dict[str, Any]) -> None:
+    """`helm upgrade --install`; the release has the chart's name."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "values.yaml"
         with file.open("w", encoding="utf-8") as text:
-            YAML().dump(wanted.values()[chart], text)
-        cluster.helm(
-            "upgrade",
-            "--install",
-            chart,
-            wanted.charts / chart,
-            "--namespace",
-            NAMESPACE,
-            "--values",
-            file,
-            "--history-max=5",
-            within=READY_SECONDS,
-        )
+            YAML().dump(values, text)
+        where = ("--namespace", NAMESPACE, "--values", file, "--history-max=5")
+        cluster.helm("upgrade", "--install", chart.name, chart, *where, within=READY_SECONDS)
 
 
 def rolled_out(cluster: Cluster, what: str, *, within: float = READY_SECONDS) -> None:
@@ -136,16 +140,19 @@ def rolled_out(cluster: Cluster, what: str, *, within: float = READY_SECONDS) ->
         ) from error
 
 
-def line(cluster: Cluster) -> Line:
-    """Where callers on this machine place calls: the address of the node that runs livekit-server."""
+def line(cluster: Cluster, keys: str = secrets.LIVEKIT_KEYS) -> Line:
+    """Where callers on this machine place calls: the address of the node that runs livekit-server.
+
+    `keys`: the Secret that holds LiveKit's.
+    """
     pod = "app.kubernetes.io/name=livekit"
     pods = cluster.get("pods", "--namespace", NAMESPACE, "--selector", pod)["items"]
     running = [one for one in pods if "deletionTimestamp" not in one["metadata"]]
     if not running:
         raise KindError("no pod of livekit-server: run `make kind-up`")
-    keys = secrets.read(cluster, NAMESPACE, secrets.LIVEKIT_KEYS)
+    texts = secrets.read(cluster, NAMESPACE, keys)
     url = f"ws://{cluster.address(running[0]['spec']['nodeName'])}:{SIGNAL_NODE_PORT}"
-    return Line(url, keys["LIVEKIT_API_KEY"], keys["LIVEKIT_API_SECRET"], AGENT_NAME)
+    return Line(url, texts["LIVEKIT_API_KEY"], texts["LIVEKIT_API_SECRET"], AGENT_NAME)
 
 
 def fingerprint(cluster: Cluster) -> str:

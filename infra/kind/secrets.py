@@ -41,15 +41,19 @@ def ensure(cluster: Cluster, namespace: str, *, livekit_url: str) -> None:
     wanted = {
         "LIVEKIT_URL": livekit_url,
         **keys,
-        "MONGODB_URL": f"mongodb://app:{mongodb['app-password']}@mongodb:27017/agent?authSource=admin",
-        "REDIS_URL": redis_url(redis["app-password"]),
+        "MONGODB_URL": mongodb_url("app", mongodb["app-password"]),
+        "REDIS_URL": redis_url("app", redis["app-password"]),
     }
     if read(cluster, namespace, WORKER) != wanted:
         write(cluster, namespace, WORKER, wanted)
 
 
-def redis_url(password: str) -> str:
-    return f"redis://app:{password}@redis:6379/0"
+def mongodb_url(user: str, password: str) -> str:
+    return f"mongodb://{user}:{password}@mongodb:27017/agent?authSource=admin"
+
+
+def redis_url(user: str, password: str) -> str:
+    return f"redis://{user}:{password}@redis:6379/0"
 
 
 def _passwords() -> dict[str, str]:

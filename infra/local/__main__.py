@@ -21,6 +21,7 @@ from infra.local.chat import chat
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
 from infra.local.servers import further
+from infra.local.state import find
 from infra.local.up import up
 from infra.monitoring.series import budget_series
 from infra.solution import Solution
@@ -146,7 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.width = max(console.width, LOG_WIDTH)
     try:
         if given.command == "call":
-            return asyncio.run(until_signalled(chat(console, given.run)))
+            stack = find(given.run)
+            return asyncio.run(until_signalled(chat(console, stack.line, stack.name)))
         solution, workers = solved(given.stack, given.workers, given.slots, given.datastores)
         interfaces.require_one()
         build_missing(SERVERS)

@@ -1,4 +1,4 @@
-"""`python -m infra.local call`: a conversation with the agent of a running stack, typed at the terminal."""
+"""`python -m infra.local call`, `python -m infra.kind call`: a conversation with the agent, typed at the terminal."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from livekit import api, rtc
 from rich.console import Console
 
 from agent.runtime.dispatch import Busy, place_call
-from infra.local.conversation import AgentGone, Conversation
+from infra.local.conversation import AgentGone, Conversation, Line
 from infra.local.errors import LocalError
-from infra.local.state import find
 
 
-async def chat(console: Console, name: str | None) -> int:
+async def chat(console: Console, line: Line, stack: str) -> int:
     """Place a call, then line by line: what you type, what the agent answers. The end of the input hangs up.
 
     Raises:
-        LocalError: no stack, no free slot, or the call broke off.
+        LocalError: no free slot, or the call broke off.
     """
-    stack = find(name)
     room = f"terminal-{secrets.token_hex(3)}"
-    console.print(f"calling {stack.line.agent_name} of {stack.name} …", highlight=False)
+    console.print(f"calling {line.agent_name} of {stack} …", highlight=False)
     try:
-        async with stack.line.api() as livekit:
-            placed = await place_call(livekit, agent_name=stack.line.agent_name, room=room)
-        async with Conversation(stack.line, room, f"caller-{room}") as conversation:
+        async with line.api() as livekit:
+            placed = await place_call(livekit, agent_name=line.agent_name, room=room)
+        async with Conversation(line, room, f"caller-{room}") as conversation:
             console.print(f"answered after {placed.waited_seconds:.1f} s; Ctrl-D hangs up", highlight=False)
             console.print(f"agent> {await conversation.hear()}", style="cyan", highlight=False, markup=False)
             await _talk(console, conversation)

@@ -11,6 +11,8 @@ from infra.kind import cluster as clusters
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.install import Stack
+from tests.cluster.timeline import table
+from tests.cluster.watching import OUTPUT, WATCHED
 
 HERE = Path(__file__).parent
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
@@ -45,3 +47,18 @@ def strict(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stac
 def _installed(cluster: Cluster, stack: Stack) -> Stack:
     install.install(cluster, stack)
     return stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A first install is first; an uninstall, and what needs one, last."""
+    items.sort(
+        key=lambda item: ("first_install" not in item.name, "pulumi" in item.name, "uninstall" in item.name)
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of what was seen, on the terminal and beside the pictures."""
+    if WATCHED:
+        text = table(WATCHED)
+        (OUTPUT / "seen.md").write_text(text + "\n")
+        terminalreporter.write_line(f"\n{text}\nsaved: {OUTPUT.resolve()}: seen.md, traces, pictures")

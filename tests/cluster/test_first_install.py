@@ -8,7 +8,9 @@ from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.local.eventually import eventually
-from tests.cluster.load import dropped, load
+from tests.cluster.load import load
+from tests.cluster.test_rolling import end
+from tests.cluster.watching import Watch, within_budget
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -24,12 +26,14 @@ def transcripts(cluster: Cluster) -> int:
 
 async def test_first_install(cluster: Cluster, fast: Stack) -> None:
     before = transcripts(cluster)
-    async with load(install.line(cluster)) as calls:
-        await calls.hold(fast.solution.fleet.jobs)
-        results = await calls.end()
-    assert dropped(results) == []
+    with Watch(cluster, fast, "first-install") as watch:
+        async with load(install.line(cluster)) as calls:
+            await calls.hold(fast.solution.fleet.jobs)
+            watch.calls(calls.talking)
+            await end(cluster, fast, calls, watch)
+    within_budget(watch)
     await eventually(
-        lambda: transcripts(cluster) == before + len(results),
+        lambda: transcripts(cluster) == before + len(watch.results),
         within=60,
         every=3,
         what="every call's transcript",

@@ -9,10 +9,11 @@ import pytest
 
 from infra.kind import install
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.install import FLEET, Stack
 from infra.local.eventually import eventually
+from tests.cluster import pods
 from tests.cluster.load import Load, dropped, load
-from tests.cluster.watching import PORTS, Watch
+from tests.cluster.watching import Watch, within_budget
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -45,28 +46,22 @@ async def test_rolling_strict(cluster: Cluster, strict: Stack) -> None:
 
 async def roll(cluster: Cluster, stack: Stack, watch: Watch) -> None:
     """A new generation; returns when all of it is ready. The old one drains on."""
+    began = time.monotonic()
     watch.mark("rollout")
     changed = stack.with_fleet(podAnnotations={"rolled": str(time.time_ns())})
     await asyncio.to_thread(install.release, cluster, changed, FLEET)
     await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+    watch.say(f"rolled in {time.monotonic() - began:.0f} s")
 
 
 async def end(cluster: Cluster, stack: Stack, calls: Load, watch: Watch) -> None:
     """Everybody hangs up; the drained pods go."""
     results = await calls.end()
     watch.calls(0)
-    (watch.path.with_suffix(".calls")).write_text("\n".join(str(one) for one in results))
+    watch.ended(results)
     assert dropped(results) == []
-    pods = "app.kubernetes.io/component=worker"
 
     async def settled() -> bool:
-        found = await asyncio.to_thread(cluster.get, "pods", "--namespace", NAMESPACE, "--selector", pods)
-        return len(found["items"]) == stack.solution.fleet.max_replicas
+        return len(await asyncio.to_thread(pods.workers, cluster)) == stack.solution.fleet.max_replicas
 
     await eventually(settled, within=300, what="drained pods are gone", every=2)
-
-
-def within_budget(watch: Watch) -> None:
-    for name in PORTS:
-        assert watch.peak(name) <= watch.budget(name)
-    assert watch.trace.peak <= watch.stack.solution.fleet.workers_at_peak

@@ -15,6 +15,7 @@ import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_all_config, set_mocks
 
 from infra import running
+from infra.kind import pulumi_stack
 from infra.running import Running
 from tests.infra.provider.chart import render
 
@@ -39,17 +40,7 @@ KIND: Values = {
     "redis": {"consumers": {"probes": {"processes": 1, "connections": 1}}},
     "deployment": {"namespace": "agents", "livekit": "development", "image": {"tag": "dev"}},
 }
-SECRETS = {
-    f"agent-secrets:{key}": f"hidden-{key}/?"
-    for key in (
-        "livekit-api-key",
-        "livekit-api-secret",
-        "mongodb-app-password",
-        "mongodb-operator-password",
-        "redis-app-password",
-        "redis-operator-password",
-    )
-}
+SECRETS = {key: f"hidden-{key.partition(':')[2]}/?" for key in pulumi_stack.SECRETS}
 
 
 @dataclass

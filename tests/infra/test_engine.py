@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.kind.pulumi_stack import PulumiStack
 from infra.stackfile import read_stack_file
 from tests.infra.control_plane import ControlPlane, control_plane
-from tests.infra.engine import Stack
+from tests.infra.engine import stack_of
 from tests.infra.provider.projection import projected
 from tests.infra.stack import KIND, PROGRAM, changed, rendered
 
@@ -34,9 +35,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module")
-def stack(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def stack(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> PulumiStack:
     # No example's name: `pulumi stack init` writes into the file of that name.
-    return Stack(tmp_path_factory.mktemp("stack"), f"test-{secrets.token_hex(4)}", plane.kubeconfig)
+    return stack_of(tmp_path_factory.mktemp("stack"), f"test-{secrets.token_hex(4)}", plane.kubeconfig)
 
 
 def limit(plane: ControlPlane) -> int:
@@ -50,23 +51,27 @@ def limit(plane: ControlPlane) -> int:
 # The tests below are one story, in this order.
 
 
-def test_a_stack_that_does_not_fit_is_refused_in_the_preview_with_the_solvers_words(stack: Stack) -> None:
-    stack.write(changed({"mongodb.limit": 40}))
+def test_a_stack_that_does_not_fit_is_refused_in_the_preview_with_the_solvers_words(
+    stack: PulumiStack,
+) -> None:
+    stack.configure(changed({"mongodb.limit": 40}))
     answer = stack.preview()
     assert answer.status != 0
     assert "MongoDB: 80 connections a node, the limit is 40: 40 too many." in answer.text
     assert "Any one of these would fit (each has been solved again):" in answer.text
 
 
-def test_the_policy_refuses_in_the_preview_what_a_chart_would_have_taken(stack: Stack) -> None:
-    stack.write(changed({"deployment.values": {"agent-worker": {"env": {"CACHE": "redis://me:hidden@x/0"}}}}))
+def test_the_policy_refuses_in_the_preview_what_a_chart_would_have_taken(stack: PulumiStack) -> None:
+    stack.configure(
+        changed({"deployment.values": {"agent-worker": {"env": {"CACHE": "redis://me:hidden@x/0"}}}})
+    )
     answer = stack.preview()
     assert answer.status != 0
     assert "data.CACHE holds an address with a password" in answer.text
 
 
-def test_the_first_up_makes_everything(stack: Stack, plane: ControlPlane) -> None:
-    stack.write(KIND)
+def test_the_first_up_makes_everything(stack: PulumiStack, plane: ControlPlane) -> None:
+    stack.configure(KIND)
     answer = stack.up()
     assert answer.status == 0, answer.text
     assert "39 created" in answer.text
@@ -74,14 +79,14 @@ def test_the_first_up_makes_everything(stack: Stack, plane: ControlPlane) -> Non
     assert len([pod for pod in workers if pod["status"]["phase"] == "Running"]) == 2
 
 
-def test_the_second_up_changes_nothing_and_a_refresh_sees_no_drift(stack: Stack) -> None:
+def test_the_second_up_changes_nothing_and_a_refresh_sees_no_drift(stack: PulumiStack) -> None:
     again = stack.up("--expect-no-changes")
     assert again.status == 0, again.text
     refreshed = stack.run("refresh", "--yes", "--expect-no-changes")
     assert refreshed.status == 0, refreshed.text
 
 
-def test_the_state_holds_no_secret_in_clear(stack: Stack, plane: ControlPlane) -> None:
+def test_the_state_holds_no_secret_in_clear(stack: PulumiStack, plane: ControlPlane) -> None:
     exported = stack.run("stack", "export").text
     assert "ciphertext" in exported
     secret = plane.api.get("/api/v1/namespaces/agents/secrets/agent-worker")
@@ -92,7 +97,7 @@ def test_the_state_holds_no_secret_in_clear(stack: Stack, plane: ControlPlane) -
     assert not [value for value in passwords if value in exported]
 
 
-def test_a_change_by_hand_is_seen_as_drift_and_put_right(stack: Stack, plane: ControlPlane) -> None:
+def test_a_change_by_hand_is_seen_as_drift_and_put_right(stack: PulumiStack, plane: ControlPlane) -> None:
     quota = "/api/v1/namespaces/agents/resourcequotas/agent-worker"
     body = {"spec": {"hard": {"pods": "40"}}}
     plane.api.request("PATCH", quota, body=body, content="application/merge-patch+json")
@@ -103,19 +108,19 @@ def test_a_change_by_hand_is_seen_as_drift_and_put_right(stack: Stack, plane: Co
     assert live["spec"]["hard"]["pods"] == "4"
 
 
-def test_growing_takes_one_up(stack: Stack, plane: ControlPlane) -> None:
-    stack.write(LARGER)
+def test_growing_takes_one_up(stack: PulumiStack, plane: ControlPlane) -> None:
+    stack.configure(LARGER)
     answer = stack.up()
     assert answer.status == 0, answer.text
     assert limit(plane) == 136
 
 
 def test_a_shrink_rolls_the_fleet_first_and_is_refused_while_old_workers_terminate(
-    stack: Stack, plane: ControlPlane
+    stack: PulumiStack, plane: ControlPlane
 ) -> None:
     # The quota lets a new worker in when an old one has gone, so the rollout takes one drain; a second one follows it.
     plane.drain_seconds = 90
-    stack.write(KIND)
+    stack.configure(KIND)
     first = stack.up()
     assert first.status == 0, first.text
     assert "Run `pulumi up` again when the last of them is gone" in first.text
@@ -127,21 +132,21 @@ def test_a_shrink_rolls_the_fleet_first_and_is_refused_while_old_workers_termina
     plane.drain_seconds = 0
 
 
-def test_the_servers_shrink_when_the_last_old_worker_is_gone(stack: Stack, plane: ControlPlane) -> None:
+def test_the_servers_shrink_when_the_last_old_worker_is_gone(stack: PulumiStack, plane: ControlPlane) -> None:
     plane.wait_gone("agents")
     assert stack.up().status == 0
     assert limit(plane) == 80
     assert stack.up("--expect-no-changes").status == 0
 
 
-def test_destroy_leaves_the_data_until_it_was_told_twice(stack: Stack, plane: ControlPlane) -> None:
+def test_destroy_leaves_the_data_until_it_was_told_twice(stack: PulumiStack, plane: ControlPlane) -> None:
     claims = "/api/v1/namespaces/agents/persistentvolumeclaims"
     assert stack.run("destroy", "--yes").status == 0
     assert plane.api.get("/apis/apps/v1/namespaces/agents/statefulsets/mongodb") is None
     assert [one["metadata"]["name"] for one in plane.api.request("GET", claims)[0]["items"]] == [
         "data-mongodb-0"
     ]
-    stack.write(changed({"deployment.data": "delete"}))
+    stack.configure(changed({"deployment.data": "delete"}))
     assert stack.up().status == 0
     assert stack.run("destroy", "--yes").status == 0
     assert plane.api.get("/api/v1/namespaces/agents") is None

@@ -1,0 +1,40 @@
+"""The fleet's pods, and what is asked from inside one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.kind.cluster import Cluster
+from infra.kind.install import FLEET, NAMESPACE
+
+WORKERS = "app.kubernetes.io/name=agent-worker,app.kubernetes.io/component=worker"
+
+
+def workers(cluster: Cluster) -> list[dict[str, Any]]:
+    """Every worker's pod, those that drain included."""
+    found: list[dict[str, Any]] = cluster.get("pods", "--namespace", NAMESPACE, "--selector", WORKERS)[
+        "items"
+    ]
+    return found
+
+
+def ready(cluster: Cluster) -> list[dict[str, Any]]:
+    """Those that take calls."""
+    return [pod for pod in workers(cluster) if not deleted(pod) and is_ready(pod)]
+
+
+def deleted(pod: dict[str, Any]) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def ask(cluster: Cluster, program: str, **given: object) -> str:
+    """What this Python program prints in a worker's pod; `given` reaches it as a dictionary of that name, through
+    standard input, so that a password stands in no argument."""
+    text = f"given = {given!r}\n{program}"
+    inside = ("exec", "--stdin", f"deployment/{FLEET}", "--", "python", "-")
+    return cluster.kubectl("-n", NAMESPACE, *inside, stdin=text)

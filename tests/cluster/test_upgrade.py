@@ -1,0 +1,64 @@
+"""From the previous commit's charts to these, with calls running."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from infra.kind import install
+from infra.kind.cluster import Cluster
+from infra.kind.install import FIRST, FLEET, Stack
+from infra.local.go_toolchain import ROOT
+from tests.cluster.load import load
+from tests.cluster.test_rolling import end
+from tests.cluster.watching import Watch, within_budget
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+
+# Run in the previous commit's tree: its values are those that its own code writes, for the same stack file.
+VALUES = """
+import json, sys, pathlib
+from infra.kind import images, install
+tags, offline, file = json.load(sys.stdin)
+print(json.dumps(install.stack(images.Images(tags), offline=offline, file=pathlib.Path(file)).values()))
+"""
+
+
+async def test_upgrade(cluster: Cluster, fast: Stack, tmp_path: Path) -> None:
+    charts, values = _previous(tmp_path, fast)
+    for chart in (*FIRST, FLEET):
+        install.upgrade(cluster, charts / chart, values[chart])
+    for what in ("statefulset/mongodb", "statefulset/redis", f"deployment/{FLEET}"):
+        install.rolled_out(cluster, what)
+    with Watch(cluster, fast, "upgrade") as watch:
+        async with load(install.line(cluster)) as calls:
+            await calls.hold(fast.solution.fleet.jobs)
+            watch.calls(calls.talking)
+            watch.mark("rollout")
+            await asyncio.to_thread(install.install, cluster, fast)
+            watch.calls(calls.talking)
+            await end(cluster, fast, calls, watch)
+    within_budget(watch)
+
+
+def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, object]]]:
+    """The previous commit's charts, and their values."""
+    archive = ["git", "archive", "HEAD~1", "charts", "infra", "agent", "tests/cluster/fast.yaml"]
+    try:
+        packed = subprocess.run(archive, cwd=ROOT, check=True, capture_output=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no previous commit here: an unpacked archive, or a clone of depth 1")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(directory, filter="data")
+    given = json.dumps([stack.images, stack.offline, str(directory / "tests/cluster/fast.yaml")])
+    written = subprocess.run(
+        [sys.executable, "-c", VALUES], cwd=directory, input=given, check=True, capture_output=True, text=True
+    )
+    return directory / "charts", json.loads(written.stdout)
