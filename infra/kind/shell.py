@@ -25,8 +25,9 @@ def run(
     """What the command writes to standard output. Raises KindError when it fails or takes more than `within` s."""
     name = " ".join(str(word) for word in command[:3])
     try:
+        # Never the terminal: `docker exec --interactive` would take what somebody types for the program after it.
         done = subprocess.run(
-            command, env=env, input=stdin, capture_output=True, timeout=within, cwd=cwd, check=False
+            command, env=env, input=stdin or b"", capture_output=True, timeout=within, cwd=cwd, check=False
         )
     except FileNotFoundError:
         raise KindError(f"{command[0]}: not found") from None

@@ -1,4 +1,4 @@
-"""From the previous commit's charts to these, with calls running."""
+"""From the charts as they were before their last change to these, with calls running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.cluster.watching import Watch, within_budget
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
-# Run in the previous commit's tree: its values are those that its own code writes, for the same stack file.
+# Run in that commit's tree: its values are those that its own code writes, for the same stack file.
 VALUES = """
 import json, sys, pathlib
 from infra.kind import images, install
@@ -49,12 +49,12 @@ async def test_upgrade(cluster: Cluster, fast: Stack, tmp_path: Path) -> None:
 
 
 def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, object]]]:
-    """The previous commit's charts, and their values."""
-    archive = ["git", "archive", "HEAD~1", "charts", "infra", "agent", "tests/cluster/fast.yaml"]
+    """The charts before the last commit that changed them, and their values."""
     try:
-        packed = subprocess.run(archive, cwd=ROOT, check=True, capture_output=True).stdout
+        last = _git("rev-list", "-1", "HEAD", "--", "charts").decode().strip()
+        packed = _git("archive", f"{last}~1", "charts", "infra", "agent", "tests/cluster/fast.yaml")
     except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("no previous commit here: an unpacked archive, or a clone of depth 1")
+        pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(directory, filter="data")
     given = json.dumps([stack.images, stack.offline, str(directory / "tests/cluster/fast.yaml")])
@@ -62,3 +62,7 @@ def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, 
         [sys.executable, "-c", VALUES], cwd=directory, input=given, check=True, capture_output=True, text=True
     )
     return directory / "charts", json.loads(written.stdout)
+
+
+def _git(*command: str) -> bytes:
+    return subprocess.run(["git", *command], cwd=ROOT, check=True, capture_output=True).stdout
