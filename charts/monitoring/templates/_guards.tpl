@@ -7,6 +7,18 @@
 {{- if ne (omit .Values.budget "seal" | toRawJson | sha256sum) (.Values.budget.seal | default "") -}}
 {{- fail "budget was changed after it was solved (its seal does not match): change the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`" -}}
 {{- end -}}
+{{- /* Its count would be compared with nothing. */ -}}
+{{- $datastores := list -}}
+{{- range .Values.budget.series -}}
+{{- if eq .record "agent_budget:connections_limit" -}}
+{{- $datastores = append $datastores .labels.datastore -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.exporters -}}
+{{- if not (has .datastore $datastores) -}}
+{{- fail (printf "exporters.%s.datastore is %s; in the budget are: %s" .name .datastore (join ", " $datastores)) -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.rules.disabled -}}
 {{- if not ($.Files.Get (printf "alerts/%s.yaml" .)) -}}
 {{- fail (printf "rules.disabled names %s, which is no alert; accepted: the names of files in alerts/" .) -}}
