@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.monitoring.rules import HERE, write_rules
 
 TESTS = HERE / "alerts"
 NODES = HERE / "nodes"
+GROWTH = HERE / "growth"
 NAMES = [file.stem for file in alert_files()]
 
 
@@ -43,6 +45,12 @@ def test_a_datastore_of_several_nodes_is_compared_node_by_node_or_as_a_whole(
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+def test_growth_says_how_many_days_are_left(tmp_path: Path) -> None:
+    write_rules(tmp_path)
+    done = promtool("test", "rules", shutil.copy(GROWTH / "days-to-a-limit.yaml", tmp_path))
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_form_of_a_test_is_there(name: str) -> None:
     (test,) = YAML(typ="safe").load(TESTS / f"{name}.yaml")["tests"]
@@ -61,6 +69,17 @@ def test_an_alert_is_named_as_its_file_and_holds_no_number_of_the_budget(name: s
     assert set(alert["annotations"]) == {"summary", "description"}
     compared = alert["expr"].split("on (")[0].rpartition(">")[2] if "agent_budget:" in alert["expr"] else ""
     assert not any(character.isdigit() for character in compared)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_minutes_that_an_alert_tells_of_are_those_that_it_waits_or_looks_back(name: str) -> None:
+    alert = read(next(file for file in alert_files() if file.stem == name))
+    told = set(re.findall(r"(\d+) minutes", " ".join(alert["annotations"].values())))
+    # Its `for`, and the window in the name of what it compares: agent:close_failures:increase5m.
+    known = re.findall(r"(\d+)m\b", f"{alert.get('for', '')} {alert['expr']}")
+    assert told <= set(known)
+    page = (RUNBOOKS / f"{name}.md").read_text().partition("<!-- /figures -->")[2]
+    assert re.findall(r"\w+ minutes", page) == []
 
 
 def test_no_test_and_no_runbook_is_of_an_alert_that_is_gone() -> None:
