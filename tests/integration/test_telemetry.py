@@ -55,9 +55,21 @@ async def test_a_call_leaves_spans_and_log_lines_that_name_it(tmp_path: Path) ->
                 what="spans of a job and a worker",
             )
     check_spans(received)
-    closed = [line for line in lines(tmp_path / "logs" / "worker-1.log") if line["message"] == "job closed"]
-    assert [(line["room"], line["slot"]) for line in closed] == [("traced-call", "slot0")]
-    assert closed[0]["job_id"].startswith("AJ_")
+    logged = lines(tmp_path / "logs" / "worker-1.log")
+    (closed,) = [line for line in logged if line["message"] == "job closed"]
+    assert (closed["room"], closed["slot"]) == ("traced-call", "slot0")
+    assert closed["job_id"].startswith("AJ_")
+    # Not only our own lines: from the first that has a slot on, whatever the job's process says names the call. The
+    # worker says a line about it too, with its pid, and does not know the slot.
+    of_the_job = [
+        line
+        for line in logged
+        if line.get("pid") == closed["pid"] and not line["code.file.path"].endswith("/supervised_proc.py")
+    ]
+    assert len({line["message"] for line in of_the_job}) > 1
+    first = next(number for number, line in enumerate(of_the_job) if "slot" in line)
+    nameless = [line for line in of_the_job[first:] if not line.keys() >= {"job_id", "room", "slot"}]
+    assert nameless == []
 
 
 def check_spans(received: OtlpReceiver) -> None:
