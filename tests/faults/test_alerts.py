@@ -93,3 +93,5 @@ async def test_alerts_fire_when_their_fault_is_caused_and_resolve(tmp_path: Path
         await stack.stop_worker(worker, within=1)
         await stack.start_worker()
         await resolves(watched, "AgentScrapeFailing", "AgentWorkersMissing")
+        # It looks back over 5 minutes, most of which the worker's death took.
+        await resolves(watched, "AgentConnectionsRefused")
