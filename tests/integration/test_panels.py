@@ -1,10 +1,16 @@
-"""Every panel of every dashboard shows something: its queries are executed on what a live run left."""
+"""Every panel of every dashboard shows something: its queries are executed on what a live run left.
+
+With PANELS_DOCS=charts/monitoring the report and the pictures are kept there, beside the README that shows them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -21,7 +27,8 @@ from infra.local.run import Run
 from infra.local.servers.metrics_store import FLEET
 from infra.local.stack import Stack
 from infra.monitoring.dashboards import DASHBOARDS
-from infra.monitoring.dashboards.vmui import vmui
+from infra.monitoring.dashboards.panel import Dashboard
+from infra.monitoring.dashboards.vmui import FLEETS, vmui
 from infra.monitoring.series import budget_series
 from tests.integration.browser import Page, browser
 
@@ -32,6 +39,18 @@ pytestmark = [
 ]
 
 RUN_SECONDS = 240
+REPORT = """\
+# What the panels' queries returned
+
+Written by `PANELS_DOCS=charts/monitoring make test ARGS=tests/integration/test_panels.py`: each query was executed on
+what a live run of two slots left in VictoriaMetrics; `make check` fails when a panel has a query that is not here.
+
+{returned} of {queries} queries returned series.
+
+| dashboard | panel | query | series |
+|---|---|---|---:|
+{rows}
+"""
 
 
 def silent(_: str) -> None:
@@ -104,13 +123,11 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Obs
 async def test_every_query_of_every_panel_returns_series(watched: Observed) -> None:
     rows = await shown(watched)
     returned = sum(1 for *_, count in rows if count)
-    table = "\n".join(f"| {name} | {title} | `{expr}` | {count} |" for name, title, expr, count in rows)
-    report = watched.stack.run.output / "panels.md"
-    report.write_text(
-        f"{returned} of {len(rows)} queries returned series\n\n"
-        f"| dashboard | panel | query | series |\n|---|---|---|---|\n{table}\n"
-    )
-    print(f"{returned} of {len(rows)} queries returned series: {report}")
+    rows_shown = "\n".join(f"| {name} | {title} | `{expr}` | {count} |" for name, title, expr, count in rows)
+    report = REPORT.format(returned=returned, queries=len(rows), rows=rows_shown)
+    for directory in kept_in(watched):
+        (directory / "PANELS.md").write_text(report)
+    print(f"{returned} of {len(rows)} queries returned series: {watched.stack.run.output}/PANELS.md")
     assert [row for row in rows if not row[-1]] == []
 
 
@@ -118,21 +135,27 @@ async def test_the_local_dashboards_open_in_a_browser(watched: Observed) -> None
     output = watched.stack.run.output
     # Graphs below the window's end are not drawn.
     async with browser(output / "logs" / "chromium.log", width=1400, height=6000) as page:
-        await page.open(f"{watched.stack.metrics.ui}#/dashboards?g0.range_input=5m")
+        await page.open(f"{watched.stack.metrics.ui}#/dashboards?g0.range_input=2m")
         for dashboard in DASHBOARDS:
             await clicked(page, "vm-predefined-panels-tabs__tab", vmui(dashboard)["title"])
             for row in dashboard.rows[1:]:  # the first is open
                 await clicked(page, "vm-predefined-dashboard-header__title", row.title)
             panels = list(dashboard.panels)
             await eventually(
-                partial(drawn, page, len(panels)), within=60, every=0.5, what=f"graphs of {dashboard.title}"
+                partial(drawn, page, dashboard), within=60, every=0.5, what=f"graphs of {dashboard.title}"
             )
             said = await page.value("document.body.innerText")
             assert [panel.title for panel in panels if panel.title not in said] == []
             assert "No data" not in said
-            (output / f"{dashboard.name}.png").write_bytes(
-                await page.screenshot(width=1400, height=1900, scale=0.6)
-            )
+            picture = await page.screenshot(width=1400, height=1900, scale=0.6)
+            for directory in kept_in(watched):
+                (directory / f"{dashboard.name}.png").write_bytes(picture)
+
+
+def kept_in(watched: Observed) -> list[Path]:
+    """Where reports and pictures go: the run's output, and PANELS_DOCS where it is set."""
+    docs = os.environ.get("PANELS_DOCS")
+    return [watched.stack.run.output, *([Path(docs)] if docs else [])]
 
 
 async def clicked(page: Page, style: str, text: str) -> None:
@@ -145,5 +168,14 @@ async def clicked(page: Page, style: str, text: str) -> None:
     await eventually(click, within=60, every=0.2, what=f"{text} on the page")
 
 
-async def drawn(page: Page, graphs: int) -> bool:
-    return bool(await page.value(f"document.querySelectorAll('canvas').length == {graphs}"))
+async def drawn(page: Page, dashboard: Dashboard) -> bool:
+    """Whether each panel has its graph and each query its legend: axes are there before any data is."""
+    queries = [query.of(FLEETS) for panel in dashboard.panels for query in panel.queries]
+    script = f"""(queries => {{
+        const legends = [...document.querySelectorAll('.vm-legend-group')].map(e => e.innerText).join(' ')
+        const shown = text => text.replace(/\\s+/g, ' ')
+        return document.querySelectorAll('canvas').length == {len(list(dashboard.panels))}
+            && !document.querySelector('[class*=spinner]')
+            && queries.every(query => shown(legends).includes(shown(query)))
+    }})({json.dumps(queries)})"""
+    return bool(await page.value(script))

@@ -67,6 +67,19 @@ def test_a_panel_says_what_to_look_for_and_shows_chosen_fleets_alone(panel: Pane
     assert set(panel.limits) <= {query.legend for query in panel.queries}
 
 
+def test_the_report_of_executed_panels_has_every_query_with_its_series() -> None:
+    queries = [
+        (dashboard.name, panel.title, query.expr)
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for query in panel.queries
+    ]
+    report = (CHART / "PANELS.md").read_text()
+    shown = re.findall(r"^\| (agent-\w+) \| (.+?) \| `(.+)` \| ([1-9]\d*) \|$", report, re.MULTILINE)
+    assert [(name, title, expr) for name, title, expr, _ in shown] == queries, "run it as PANELS.md says"
+    assert f"\n{len(queries)} of {len(queries)} queries returned series.\n" in report
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
 def test_both_forms_show_the_same_panels(dashboard: Dashboard) -> None:
     titles = [panel.title for panel in dashboard.panels]
