@@ -7,7 +7,8 @@ AGENT_NAME AGENT_HOST AGENT_HTTP_PORT AGENT_METRICS_PORT AGENT_SLOT_DIRECTORY AG
 {{- define "agent-worker.configuration" -}}
 {{- include "agent-worker.checkBudget" . -}}
 {{- $user := dict -}}
-{{- range $name, $value := .Values.env -}}{{- $_ := set $user $name (toString $value) -}}{{- end -}}
+{{- /* As JSON has a number: helm holds 10000000 for 1e+07. */ -}}
+{{- range $name, $value := .Values.env -}}{{- $_ := set $user $name (kindIs "string" $value | ternary $value (toJson $value)) -}}{{- end -}}
 {{- toYaml (merge (dict "AGENT_NAME" .Values.agentName) .Values.budget.environment $user) -}}
 {{- end -}}
 
@@ -21,7 +22,7 @@ AGENT_NAME AGENT_HOST AGENT_HTTP_PORT AGENT_METRICS_PORT AGENT_SLOT_DIRECTORY AG
 {{- range $name, $source := index . 1 }}
 - name: {{ $name }}
   valueFrom:
-    secretKeyRef: {name: {{ $source.existingSecret }}, key: {{ $source.key | default $name }}}
+    secretKeyRef: {name: {{ $source.existingSecret | quote }}, key: {{ $source.key | default $name | quote }}}
 {{- end }}
 {{- with (index . 0).Values.extraEnv }}
 {{ toYaml . }}

@@ -10,6 +10,7 @@ are compared here.
 {{- include "agent-worker.guards.secrets" . -}}
 {{- include "agent-worker.guards.scaling" . -}}
 {{- include "agent-worker.guards.quota" . -}}
+{{- include "agent-worker.guards.pod" . -}}
 {{- include "agent-worker.guards.network" . -}}
 {{- if .Values.indexes.enabled -}}{{- include "agent-worker.guards.indexes" . -}}{{- end -}}
 {{- end -}}
@@ -42,6 +43,11 @@ are compared here.
 {{- if has $name (splitList " " (include "agent-worker.ownVariables" $)) -}}
 {{- fail (printf "%s.%s: %s is set by this chart: remove it%s" $key $name $name (ternary "; agentName sets the name" "" (eq $name "AGENT_NAME"))) -}}
 {{- end -}}
+{{- /* A worker that has a datastore's address connects to it. */ -}}
+{{- $datastore := trimSuffix "_URL" $name | lower -}}
+{{- if and (hasSuffix "_URL" $name) (hasKey $.Values.networkPolicy.datastores $datastore) (not (hasKey $.Values.budget.datastores $datastore)) -}}
+{{- fail (printf "%s.%s is given, but the budget counts no connections to %s: add it to the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`, or remove it" $key $name $datastore) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -52,18 +58,27 @@ are compared here.
 {{- fail (printf "secrets.%s is missing: a worker needs %s. Name the Secret that holds it: secrets: {%s: {existingSecret: NAME}}" $name $name $name) -}}
 {{- end -}}
 {{- end -}}
+{{- /* A ConfigMap is read by everybody who may look into the namespace. */ -}}
+{{- range $name, $_ := .Values.env -}}
+{{- if regexMatch "(?i)(^|_)(SECRET|PASSWORD|TOKEN|KEY)$" $name -}}
+{{- fail (printf "env.%s looks like a secret, and env ends in a ConfigMap: name the Secret that holds it, secrets: {%s: {existingSecret: NAME}}" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if and .value (regexMatch "(?i)(^|_)(SECRET|PASSWORD|TOKEN|KEY)$" .name) -}}
+{{- fail (printf "extraEnv: %s looks like a secret and has a value: name the Secret that holds it, secrets: {%s: {existingSecret: NAME}}" .name .name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "agent-worker.guards.scaling" -}}
 {{- $by := .Values.scaling.by -}}
-{{- if ne $by "none" -}}
-{{- if not (kindIs "invalid" .Values.replicas) -}}
+{{- if and (ne $by "none") (not (kindIs "invalid" .Values.replicas)) -}}
 {{- fail (printf "replicas is %d, but scaling.by is %s, which sets the number of workers: remove replicas, or set scaling.by: none" (int64 .Values.replicas) $by) -}}
 {{- end -}}
 {{- $min := include "agent-worker.minReplicas" . | int64 -}}{{- $max := include "agent-worker.maxReplicas" . | int64 -}}
 {{- if gt $min $max -}}
 {{- fail (printf "scaling.minReplicas is %d, scaling.maxReplicas %d: accepted is at most that" $min $max) -}}
-{{- end -}}
 {{- end -}}
 {{- if and (eq $by "keda") (not .Values.scaling.keda.serverAddress) -}}
 {{- fail "scaling.keda.serverAddress is empty: KEDA asks Prometheus for the jobs that run; give its address, such as http://prometheus.monitoring.svc:9090" -}}
@@ -83,7 +98,32 @@ are compared here.
 {{- $_ = include "agent-worker.drainTimeoutSeconds" . -}}
 {{- end -}}
 
+{{- define "agent-worker.guards.pod" -}}
+{{- $given := .Values.resources.cpuLimitMillicores -}}
+{{- if not (kindIs "invalid" $given) -}}
+{{- $limit := include "agent-worker.cpuLimitMillicores" . | int64 -}}{{- $request := include "agent-worker.cpuMillicores" . | int64 -}}
+{{- if lt $limit $request -}}
+{{- fail (printf "resources.cpuLimitMillicores is %d, resources.cpuMillicores %d: accepted is at least that" $limit $request) -}}
+{{- end -}}
+{{- end -}}
+{{- /* The kubelet counts the volume among the pod's disk, and evicts a pod that is above its limit, calls and all. */ -}}
+{{- if and (not .Values.spool.existingClaim) (gt (int64 .Values.spool.sizeMiB) (int64 .Values.resources.ephemeralStorageMiB)) -}}
+{{- fail (printf "spool.sizeMiB is %d, resources.ephemeralStorageMiB %d, which holds it: accepted is at most that" (int64 .Values.spool.sizeMiB) (int64 .Values.resources.ephemeralStorageMiB)) -}}
+{{- end -}}
+{{- if .Values.nodeLifecycle.protect -}}
+{{- range $name := list "cluster-autoscaler.kubernetes.io/safe-to-evict" "karpenter.sh/do-not-disrupt" -}}
+{{- if hasKey $.Values.podAnnotations $name -}}
+{{- fail (printf "podAnnotations.%s: nodeLifecycle.protect is true and sets it: remove it, or set nodeLifecycle.protect: false" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "agent-worker.guards.network" -}}
+{{- $first := first .Values.networkPolicy.livekit.udpPorts | int64 -}}{{- $last := last .Values.networkPolicy.livekit.udpPorts | int64 -}}
+{{- if gt $first $last -}}
+{{- fail (printf "networkPolicy.livekit.udpPorts is [%d, %d]: the first port is above the last" $first $last) -}}
+{{- end -}}
 {{- if .Values.networkPolicy.enabled -}}
 {{- range $name, $datastore := .Values.budget.datastores -}}
 {{- $place := get $.Values.networkPolicy.datastores $name -}}

@@ -1,6 +1,6 @@
 {{/* What workers and the index Job have in common. */}}
 {{- define "agent-worker.podCommon" -}}
-serviceAccountName: {{ include "agent-worker.serviceAccountName" . }}
+serviceAccountName: {{ include "agent-worker.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 # Every Service of the namespace would otherwise become variables such as MONGODB_PORT.
 enableServiceLinks: false

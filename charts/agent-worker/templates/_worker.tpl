@@ -3,7 +3,7 @@ name: worker
 image: {{ include "agent-worker.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 # How long it drains is AGENT_DRAIN_TIMEOUT_SECONDS: this command of livekit-agents 1.8 has no --drain-timeout.
-args: [livekit.agents, start, {{ .Values.entrypoint }}]
+args: [livekit.agents, start, {{ .Values.entrypoint | quote }}]
 envFrom:
   - configMapRef:
       name: {{ include "agent-worker.fullname" . }}
@@ -72,7 +72,7 @@ volumeMounts:
   emptyDir: {medium: Memory, sizeLimit: {{ int64 .Values.budget.pod.shared_memory_mib }}Mi}
 - name: spool
   {{- if .Values.spool.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ .Values.spool.existingClaim }}}
+  persistentVolumeClaim: {claimName: {{ .Values.spool.existingClaim | quote }}}
   {{- else }}
   emptyDir: {sizeLimit: {{ int64 .Values.spool.sizeMiB }}Mi}
   {{- end }}

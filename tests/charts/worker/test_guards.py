@@ -19,6 +19,9 @@ NUMBERS: list[tuple[dict[str, Any], str, str]] = [
     ({"replicas": 5}, "replicas is 5", "solved 4 (budget.fleet.max_replicas"),
     ({"scaling": {"by": "hpa", "maxReplicas": 5}}, "scaling.maxReplicas is 5", "solved 4"),
     ({"scaling": {"by": "hpa", "minReplicas": 1}}, "scaling.minReplicas is 1", "solved 2"),
+    # Though no scaler would read it.
+    ({"scaling": {"maxReplicas": 5}}, "scaling.maxReplicas is 5", "solved 4"),
+    ({"scaling": {"minReplicas": 1}}, "scaling.minReplicas is 1", "solved 2"),
     ({"rolling": {"maxSurge": 2}}, "rolling.maxSurge is 2", "solved 1 (budget.fleet.surge"),
     ({"drain": {"preStopSeconds": 6}}, "drain.preStopSeconds is 6", "solved 5"),
     ({"drain": {"timeoutSeconds": 60}}, "drain.timeoutSeconds is 60", f"solved {TIME.drain_timeout_seconds}"),
