@@ -17,6 +17,13 @@
 {{- if eq (int .Values.rtc.tcpPort) (int .Values.signal.port) -}}
 {{- fail (printf "rtc.tcpPort and signal.port are both %v: the server listens on each; choose two ports" .Values.signal.port) -}}
 {{- end -}}
+{{- if .Values.metrics.enabled -}}
+{{- range $key, $port := dict "rtc.tcpPort" .Values.rtc.tcpPort "signal.port" .Values.signal.port -}}
+{{- if eq (int $port) 6789 -}}
+{{- fail (printf "%s is 6789, where metrics.enabled has the server show its metrics; choose another port" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .Values.service.type "NodePort") (eq (int .Values.rtc.tcpPort) (int .Values.signal.nodePort)) -}}
 {{- fail (printf "rtc.tcpPort and signal.nodePort are both %v: one TCP port of the node cannot be two; choose two ports" .Values.signal.nodePort) -}}
 {{- end -}}

@@ -75,17 +75,17 @@ template:
     volumes:
       - name: backup
         persistentVolumeClaim:
-          claimName: {{ include "mongodb.backupClaim" .root }}
+          claimName: {{ include "mongodb.backupClaim" .root | quote }}
       - name: passwords
         secret:
-          secretName: {{ $values.auth.existingSecret }}
+          secretName: {{ $values.auth.existingSecret | quote }}
           defaultMode: 288 # 0440
           items:
             - {key: {{ .passwordKey }}, path: password}
       {{- if $values.tls.enabled }}
       - name: tls
         secret:
-          secretName: {{ $values.tls.existingSecret }}
+          secretName: {{ $values.tls.existingSecret | quote }}
           defaultMode: 288 # 0440
       {{- end }}
       # In memory: it holds the password.

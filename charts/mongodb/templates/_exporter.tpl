@@ -14,7 +14,7 @@
       value: exporter
     - name: MONGODB_PASSWORD
       valueFrom:
-        secretKeyRef: {name: {{ .Values.auth.existingSecret }}, key: exporter-password}
+        secretKeyRef: {name: {{ .Values.auth.existingSecret | quote }}, key: exporter-password}
   ports:
     - {name: metrics, containerPort: 9216}
   # Its front page: /metrics would ask the server at each look.

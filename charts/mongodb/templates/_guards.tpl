@@ -8,7 +8,8 @@ was given and what would do.
 {{- fail (printf "the budget does not fit (mongodb: %d connections, limit %d): `make budget` names what would" (int64 $budget.total) (int64 $budget.limit)) -}}
 {{- end -}}
 {{- if ne .Values.engine "external" -}}
-{{- include "mongodb.maxIncomingConnections" . -}}
+{{- /* All of them, though ferretdb has but its memory placed. */ -}}
+{{- $_ := printf "%s%s%s" (include "mongodb.maxIncomingConnections" .) (include "mongodb.cacheMiB" .) (include "mongodb.memoryMiB" .) -}}
 {{- end -}}
 {{- if .Values.rateLimiter.enabled -}}
 {{- include "mongodb.guards.rateLimiter" . -}}
@@ -20,9 +21,14 @@ was given and what would do.
 {{- if .budget.server -}}
 {{- fail "engine is external, but the budget was solved for a server of our own: name the managed one's mongodb.plan or mongodb.limit in the stack file, or set engine: mongodb or operator" -}}
 {{- end -}}
-{{- range $key := list "exporter" "backup" -}}
+{{- range $key := list "exporter" "backup" "tls" "rateLimiter" -}}
 {{- if (index $.Values $key).enabled -}}
 {{- fail (printf "%s.enabled is true with engine external: nothing is rendered; a managed server has its own" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "maxIncomingConnections" "cacheMiB" "memoryMiB" "operatorCIDRs" -}}
+{{- if index $.Values.server $key -}}
+{{- fail (printf "server.%s is set with engine external: nothing is rendered, and a managed server would not hear of it: remove it" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -30,6 +36,12 @@ was given and what would do.
 {{- define "mongodb.guards.ferretdb" -}}
 {{- include "mongodb.guards.oneMember" . -}}
 {{- include "mongodb.guards.users" . -}}
+{{- if .Values.exporter.podMonitor -}}
+{{- fail "exporter.podMonitor is true with engine ferretdb, which has no exporter: set it to false, or engine: mongodb" -}}
+{{- end -}}
+{{- if .Values.restore.archive -}}
+{{- fail "restore.archive is set with engine ferretdb, which has no backups here: leave it empty, or set engine: mongodb" -}}
+{{- end -}}
 {{- range $key := list "exporter" "backup" "tls" "rateLimiter" -}}
 {{- if (index $.Values $key).enabled -}}
 {{- fail (printf "%s.enabled is true with engine ferretdb, which has no roles, no TLS here and no diagnostic data: set it to false, or engine: mongodb" $key) -}}
@@ -105,7 +117,8 @@ was given and what would do.
 {{/* An unknown setParameter stops mongod at its start. */}}
 {{- define "mongodb.guards.rateLimiter" -}}
 {{- $image := ternary .Values.operator.image (printf "%s:%s" .Values.image.repository .Values.image.tag) (eq .Values.engine "operator") -}}
-{{- $version := regexFind "[0-9]+[.][0-9]+[.][0-9]+" (last (splitList ":" $image)) -}}
+{{- /* 7.0-jammy is 7.0; 8 might be 8.0, so it has to be said. */ -}}
+{{- $version := regexFind "^[0-9]+([.][0-9]+){0,2}" (last (splitList ":" $image)) -}}
 {{- if and $version (semverCompare "<8.2.0" $version) -}}
 {{- fail (printf "rateLimiter.enabled is true with %s: this rate limiter came with MongoDB 8.2; use such an image, or set rateLimiter.enabled: false" $image) -}}
 {{- end -}}

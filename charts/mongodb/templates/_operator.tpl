@@ -37,7 +37,7 @@ backup:
       value: exporter
     - name: MONGODB_PASSWORD
       valueFrom:
-        secretKeyRef: {name: {{ .Values.auth.existingSecret }}, key: exporter-password}
+        secretKeyRef: {name: {{ .Values.auth.existingSecret | quote }}, key: exporter-password}
   ports:
     - {name: metrics, containerPort: 9216}
   resources:

@@ -9,7 +9,7 @@
       value: exporter
     - name: REDIS_PASSWORD
       valueFrom:
-        secretKeyRef: {name: {{ .Values.auth.existingSecret }}, key: exporter-password}
+        secretKeyRef: {name: {{ .Values.auth.existingSecret | quote }}, key: exporter-password}
     # Its user may not read the configuration; INFO has maxclients as well.
     - name: REDIS_EXPORTER_CONFIG_COMMAND
       value: "-"

@@ -10,7 +10,7 @@ what was given and what would do.
 {{- if eq .Values.engine "external" -}}
 {{- include "redis.guards.external" (dict "root" . "budget" $budget) -}}
 {{- else -}}
-{{- include "redis.maxclients" . -}}
+{{- $_ := printf "%s%s%s" (include "redis.maxclients" .) (include "redis.maxMemoryMiB" .) (include "redis.memoryMiB" .) -}}
 {{- if .Values.exporter.enabled -}}
 {{- include "redis.consumer" (dict "root" . "name" "exporter" "needs" 1 "who" "exporter.enabled is true: the exporter") -}}
 {{- end -}}
@@ -24,6 +24,14 @@ what was given and what would do.
 {{- end -}}
 {{- if .root.Values.exporter.enabled -}}
 {{- fail "exporter.enabled is true with engine external: nothing is rendered; a managed server has metrics of its own" -}}
+{{- end -}}
+{{- if .root.Values.tls.enabled -}}
+{{- fail "tls.enabled is true with engine external: nothing is rendered; rediss:// in REDIS_URL asks a managed server for it" -}}
+{{- end -}}
+{{- range $key := list "maxclients" "maxMemoryMiB" "memoryMiB" -}}
+{{- if index $.root.Values.server $key -}}
+{{- fail (printf "server.%s is set with engine external: nothing is rendered, and a managed server would not hear of it: remove it" $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -49,6 +57,9 @@ what was given and what would do.
 {{- define "redis.guards.operator" -}}
 {{- if not .Values.operator.usersSecret -}}
 {{- fail "operator.usersSecret is empty: name the Secret that holds user.acl and password (README.md shows how to make it)" -}}
+{{- end -}}
+{{- if .Values.exporter.podMonitor -}}
+{{- fail "exporter.podMonitor is true with engine operator, whose pods' ports are its own: set it to false; charts/monitoring or the operator's ServiceMonitor scrapes them" -}}
 {{- end -}}
 {{- if .Values.tls.certManager.issuer -}}
 {{- fail "tls.certManager.issuer is set with engine operator: make the Certificate beside it and name its Secret in tls.existingSecret" -}}
