@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from ruamel.yaml import YAML
 from infra.capacity import capacity
 from infra.cli import main
 from infra.config import load_config
+from infra.local.binaries import binary
 from infra.values import helm_values, seal
-from tests.charts.render import STACKS, solved
+from tests.charts.render import CHARTS, KUBE_VERSION, NAMESPACE, RELEASE, STACKS, solved, template
 
 PRODUCTION = STACKS / "Pulumi.production.yaml"
 
@@ -22,6 +24,20 @@ def test_a_file_a_chart_with_the_figures_under_their_own_names(tmp_path: Path) -
     assert written == helm_values(solved("production"), capacity(load_config(PRODUCTION)))
     assert written["agent-worker"]["budget"]["time"]["drain_timeout_seconds"] == 3803
     assert written["mongodb"]["budget"]["datastores"]["mongodb"]["limit"] == 3000
+
+
+@pytest.mark.parametrize(
+    ("chart", "scenario"), [("agent-worker", "managed"), ("mongodb", "external"), ("redis", "external")]
+)
+def test_helm_reads_from_the_files_what_pulumi_is_given(chart: str, scenario: str, tmp_path: Path) -> None:
+    """The seal is over the figures, so a number that YAML changed on its way would be refused."""
+    stack, mine = STACKS / "Pulumi.production.yaml", CHARTS / chart / "ci" / f"{scenario}-values.yaml"
+    assert main([str(stack), "--values", str(tmp_path)]) == 0
+    command = [str(binary("helm")), "template", RELEASE, str(CHARTS / chart), "--namespace", NAMESPACE]
+    command += ["--kube-version", KUBE_VERSION, "-f", str(tmp_path / f"{chart}.yaml"), "-f", str(mine)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == template(chart, YAML(typ="safe").load(mine), stack="production")
 
 
 def test_every_block_carries_the_digest_of_its_inputs_and_a_seal_of_its_figures() -> None:

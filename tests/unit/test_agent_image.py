@@ -40,6 +40,8 @@ def test_only_what_is_named_gets_into_a_build() -> None:
         "!pyproject.toml",
         "!uv.lock",
     }
+    # The last rule that matches wins, so these come after what is let in.
+    assert rules[-5:] == ["**/__pycache__", "**/.*", "agent/**/*.env", "agent/**/*.key", "agent/**/*.pem"]
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", INSTRUCTIONS, re.MULTILINE)
     assert {source for line in copied for source in line.split()} == {
         "${CA_BUNDLE}",
@@ -52,3 +54,28 @@ def test_only_what_is_named_gets_into_a_build() -> None:
 def test_no_authority_is_there_unless_it_is_given() -> None:
     assert (ROOT / "docker/agent/no-ca.pem").read_bytes() == b""
     assert "ca.pem" not in LAST_STAGE
+
+
+def test_the_base_and_the_authorities_are_arguments_and_no_platform_is_named() -> None:
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", INSTRUCTIONS, re.MULTILINE))
+    assert {"BASE", "CA_BUNDLE", "UV_VERSION", "VERSION", "REVISION", "SOURCE"} == arguments.keys()
+    stages = re.findall(r"^FROM (.+)$", INSTRUCTIONS, re.MULTILINE)
+    assert stages == ["${BASE} AS base", "base AS build", "base"]
+    assert not re.search(r"amd64|x86_64|arm64|aarch64|--platform", INSTRUCTIONS)
+
+
+def test_what_is_installed_is_the_lock_file_and_is_listed() -> None:
+    (sync,) = re.findall(r"uv sync ([^&]+)", INSTRUCTIONS)
+    (export,) = re.findall(r"uv export ([^&]+)", INSTRUCTIONS)
+    for options in (sync, export):
+        assert {"--frozen", "--only-group", "agent"} <= set(options.split())
+    # The root is read-only when it runs.
+    assert "--compile-bytecode" in sync
+    assert "cyclonedx1.5" in export
+    (listed,) = re.findall(r"--output-file (\S+)", export)
+    assert listed.startswith("/opt/")
+
+
+def test_it_says_what_it_is() -> None:
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", LAST_STAGE))
+    assert labels == {"title", "description", "licenses", "version", "revision", "source"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.charts.render import Refused
-from tests.charts.worker.rendering import kinds, one, pod, render, worker
+from tests.charts.worker.rendering import as_it_is, kinds, one, pod, render, worker
 
 SIDECAR = {"name": "proxy", "image": "proxy:1"}
 
@@ -150,3 +150,20 @@ def test_numbers_and_names_arrive_as_they_were_written() -> None:
     (spool,) = (volume for volume in pod(objects)["volumes"] if volume["name"] == "spool")
     assert spool["persistentVolumeClaim"] == {"claimName": "1e3"}
     assert worker(objects)["args"] == ["livekit.agents", "start", "agents/my: worker.py"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_where_pods_run_and_who_pulls_their_image_is_the_users(kind: str) -> None:
+    spec = one(as_it_is("everything"), kind)["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert spec["tolerations"] == [{"key": "agents", "operator": "Exists", "effect": "NoSchedule"}]
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def test_further_variables_volumes_and_mounts_reach_the_worker() -> None:
+    objects = as_it_is("everything")
+    assert one(objects, "ConfigMap")["data"]["AGENT_LLM"] == "openai/gpt-4.1-mini"
+    variables = {item["name"]: item for item in worker(objects)["env"]}
+    assert variables["NODE_NAME"]["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    assert {"name": "models", "emptyDir": {}} in pod(objects)["volumes"]
+    assert {"name": "models", "mountPath": "/models"} in worker(objects)["volumeMounts"]
