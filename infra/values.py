@@ -52,7 +52,16 @@ def helm_values(solution: Solution, rooms: Sequence[Room]) -> dict[str, Values]:
             },
             "mongodb": {"datastores": datastores},
             "redis": {"datastores": datastores},
-            "monitoring": {"series": [one.as_dict() for one in budget_series(solution, rooms)]},
+            "monitoring": {
+                "series": [one.as_dict() for one in budget_series(solution, rooms)],
+                # What a node's exporter may hold, where there is such a consumer.
+                "exporters": {
+                    name: row.connections
+                    for name, datastore in solution.datastores.items()
+                    for row in datastore.rows
+                    if row.kind == "consumer" and row.name == "exporter"
+                },
+            },
         }.items()
     }
 

@@ -18,6 +18,12 @@
 {{- if not (has .datastore $datastores) -}}
 {{- fail (printf "exporters.%s.datastore is %s; in the budget are: %s" .name .datastore (join ", " $datastores)) -}}
 {{- end -}}
+{{- /* mongodb_exporter: a pool of 2 and a polling monitor; redis_exporter: one connection at a time. */ -}}
+{{- $needs := ternary 3 1 (eq .kind "mongodb") -}}
+{{- $paid := int64 (get ($.Values.budget.exporters | default dict) .datastore | default 0) -}}
+{{- if lt $paid (int64 $needs) -}}
+{{- fail (printf "exporters.%s may hold %d connections, %s.consumers.exporter in the budget pays for %d: add `exporter: {processes: 1, connections: %d}` to %s.consumers in the stack file (each node has its own) and write the values again with `make budget`" .name $needs .datastore $paid $needs .datastore) -}}
+{{- end -}}
 {{- end -}}
 {{- range .Values.rules.disabled -}}
 {{- if not ($.Files.Get (printf "alerts/%s.yaml" .)) -}}

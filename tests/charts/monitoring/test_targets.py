@@ -23,6 +23,9 @@ MANAGED = {
 }
 
 
+PAID = CHARTS / "monitoring" / "ci" / "everything-stack.yaml"
+
+
 def ports_of_selected_pods(objects: list[Object], labels: dict[str, str]) -> list[list[str]]:
     """Names of the container ports of each workload whose pods carry these labels."""
     templates = [item["spec"]["template"] for item in objects if "template" in item.get("spec", {})]
@@ -44,7 +47,7 @@ def test_the_selectors_find_the_pods_of_the_other_charts(chart: str) -> None:
 def pod_monitors(values: dict[str, Any]) -> dict[str, Object]:
     return {
         item["metadata"]["name"]: item["spec"]
-        for item in render_chart("monitoring", values)
+        for item in render_chart("monitoring", values, stack=PAID)
         if item["kind"] == "PodMonitor"
     }
 
@@ -52,7 +55,7 @@ def pod_monitors(values: dict[str, Any]) -> dict[str, Object]:
 def scrape_jobs(values: dict[str, Any]) -> dict[str, Object]:
     (text,) = (
         item["data"]["scrape.yaml"]
-        for item in render_chart("monitoring", {**values, "mode": "plain"})
+        for item in render_chart("monitoring", {**values, "mode": "plain"}, stack=PAID)
         if "scrape.yaml" in item.get("data", {})
     )
     return {job["job_name"]: job for job in YAML(typ="safe").load(text)["scrape_configs"]}
@@ -103,7 +106,9 @@ def test_a_plain_prometheus_leaves_pods_alone_that_have_ended(job: str) -> None:
 
 def test_an_exporter_for_a_managed_server_is_found_by_its_target() -> None:
     selected = pod_monitors(MANAGED)["test-monitoring-atlas-0"]
-    found = ports_of_selected_pods(render_chart("monitoring", MANAGED), selected["selector"]["matchLabels"])
+    found = ports_of_selected_pods(
+        render_chart("monitoring", MANAGED, stack=PAID), selected["selector"]["matchLabels"]
+    )
     assert found == [[selected["podMetricsEndpoints"][0]["port"]]]
 
 
@@ -113,3 +118,11 @@ def test_an_exporter_of_a_datastore_that_the_budget_does_not_know_is_refused() -
         Refused, match=r"exporters.atlas-0.datastore is mongo; in the budget are: mongodb, redis"
     ):
         render_chart("monitoring", {"exporters": [exporter]})
+
+
+def test_an_exporter_that_the_budget_does_not_pay_for_is_refused() -> None:
+    with pytest.raises(
+        Refused,
+        match=r"exporters.atlas-0 may hold 3 connections, mongodb.consumers.exporter.* pays for 0: add",
+    ):
+        render_chart("monitoring", MANAGED)  # the production stack has none
