@@ -34,6 +34,7 @@ FAULTY = Path("tests/faults/agents/faulty.py")
 WORKER_FAULTY = Path("tests/faults/agents/worker_faulty.py")
 SLOTS = 4
 ESTABLISHED = psutil.CONN_ESTABLISHED
+CONNECTING = {api.ParticipantInfo.JOINING, api.ParticipantInfo.JOINED}
 # A worker ends its jobs first, each within AGENT_JOB_END_SECONDS below.
 STOP_SECONDS = 20.0
 # A job is started, and the first one of a worker asked for, within this; two busy cores included. livekit-server
@@ -116,6 +117,20 @@ class Bench:
         path = marked(self.marks, room, point)
         await eventually(path.exists, within=within, what=f"{room}: {point}")
         return int(path.read_text())
+
+    async def hang_up(self, room: str) -> None:
+        """Delete the room, once LiveKit's clients in it are connected.
+
+        One whose room goes a moment earlier does not hear of it: it tries three times, 15 s each, to come back.
+        """
+
+        async def connected() -> bool:
+            request = api.ListParticipantsRequest(room=room)
+            participants = (await self.livekit.room.list_participants(request)).participants
+            return all(participant.state not in CONNECTING for participant in participants)
+
+        await eventually(connected, within=15, what=f"{room}: everyone in it connected")
+        await self.livekit.room.delete_room(api.DeleteRoomRequest(room=room))
 
     async def at_rest(self, worker: Worker) -> None:
         """Wait until the worker runs nothing and the gauges say what the kernel says."""

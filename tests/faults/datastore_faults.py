@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from livekit import api
-
 from infra.local.stack import MONGODB, REDIS
 from infra.local.worker import Worker
 from tests.faults.bench import Job
@@ -86,5 +84,5 @@ async def both_answer(on: On, room: str) -> None:
 async def ended(on: On, job: Job) -> Seen:
     """End the call and see that nothing is left of it."""
     since = Stopwatch()
-    await on.at.bench.livekit.room.delete_room(api.DeleteRoomRequest(room=job.room))
+    await on.at.bench.hang_up(job.room)
     return Seen(COMPLETED, await on.at.bench.truth(job, since, COMPLETED))

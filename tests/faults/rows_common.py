@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from livekit import api
-
 from infra.local.errors import StartFailed
 from infra.local.process import Process
 from infra.local.worker import Worker
@@ -53,7 +51,7 @@ async def refused(bench: Bench, fleet: Sequence[Worker], least: int) -> None:
 
 async def end(bench: Bench, rooms: Sequence[str]) -> None:
     for room in rooms:
-        await bench.livekit.room.delete_room(api.DeleteRoomRequest(room=room))
+        await bench.hang_up(room)
 
 
 async def ends_at_start(bench: Bench, name: str, environment: Mapping[str, str]) -> tuple[int, str, float]:

@@ -7,8 +7,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from livekit import api
-
 from infra.local.conversation import Conversation
 from infra.local.worker import Worker
 from tests.faults.bench import Bench, Job, alive
@@ -32,7 +30,7 @@ Inject = Callable[[On], Awaitable[Seen]]
 
 
 async def room_deletion(bench: Bench, job: Job) -> None:
-    await bench.livekit.room.delete_room(api.DeleteRoomRequest(room=job.room))
+    await bench.hang_up(job.room)
 
 
 async def terminate_job(bench: Bench, job: Job) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from livekit import api
-
 from infra.local.stack import MONGODB, REDIS
 from tests.faults.bench import Job
 from tests.faults.datastore_faults import (
@@ -42,7 +40,7 @@ def in_the_call(datastore: str, fault: Do, heal: Do, *, must_fail: bool = True) 
             return await watched(on, job)
         except BaseException:
             # The next row finds the worker at rest, whatever became of this one.
-            await on.at.bench.livekit.room.delete_room(api.DeleteRoomRequest(room=job.room))
+            await on.at.bench.hang_up(job.room)
             raise
 
     async def watched(on: On, job: Job) -> Seen:
@@ -92,7 +90,7 @@ def hang_up_in_silence(datastore: str) -> Inject:
             within = NOTICE_SECONDS[datastore]
             failed = await until_one_fails(bench.marks, job.room, datastore, since=began, within=within)
             since = Stopwatch()
-            await bench.livekit.room.delete_room(api.DeleteRoomRequest(room=job.room))
+            await bench.hang_up(job.room)
             await eventually(
                 lambda: job.pid not in bench.owners(on.worker).values(),
                 within=20,
