@@ -62,24 +62,25 @@ def build(engine: Engine, *, offline: bool) -> Images:
 
 
 def _livekit(engine: Engine, name: str) -> None:
-    _from_one_program(engine, name, binary("livekit-server"))
+    from_programs(engine, name, binary("livekit-server"))
 
 
 def _ferretdb(engine: Engine, name: str) -> None:
-    _from_one_program(engine, name, binary("ferretdb"))
+    from_programs(engine, name, binary("ferretdb"))
 
 
-def _from_one_program(engine: Engine, name: str, program: Path) -> None:
-    """An image that holds one static program and nothing else."""
+def from_programs(engine: Engine, name: str, *programs: Path) -> None:
+    """An image that holds these static programs and nothing else; it runs the first."""
     with tempfile.TemporaryDirectory(dir=cache_directory() / "kind") as directory:
         writer = LayerWriter(Path(directory) / "layer.tar")
         for folder in ("etc", "tmp", "data"):
             writer.directory(folder, 0o1777 if folder == "tmp" else 0o755)
         writer.text("etc/passwd", "nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n")
         writer.text("etc/nsswitch.conf", "hosts: files dns\n")
-        writer.file(program.name, program)
+        for program in programs:
+            writer.file(program.name, program)
         archive = Path(directory) / "image.tar"
-        write(archive, [Image([name], [writer.done()], [f"/{program.name}"], NOBODY)])
+        write(archive, [Image([name], [writer.done()], [f"/{programs[0].name}"], NOBODY)])
         engine.docker("load", "--input", archive)
 
 

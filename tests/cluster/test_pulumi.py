@@ -1,4 +1,4 @@
-"""`pulumi up` of the kind stack, by the real engine: up, unchanged, refused, grown, shrunk in two steps, destroyed.
+"""`pulumi up` of the kind stack, by the real engine: refused, up, unchanged, put right, grown, shrunk, kept, destroyed.
 
 The Kubernetes plugin is the stand-in of tests/infra/provider where the engine is built from its Go module.
 """
@@ -6,6 +6,7 @@ The Kubernetes plugin is the stand-in of tests/infra/provider where the engine i
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,13 +17,16 @@ from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, forget, kind_stack, kind_values
 from infra.kind.install import FIRST, FLEET, NAMESPACE
-from infra.kind.pulumi_stack import PulumiStack
+from infra.kind.pulumi_stack import SECRETS, Answer, PulumiStack
 from infra.local.eventually import eventually
 from tests.cluster import pods
 from tests.cluster.conftest import HERE, OFFLINE
 from tests.cluster.load import dropped, load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+PASSWORD_INSIDE = "redis://me:hidden@x/0"
+
+Values = dict[str, Any]
 
 
 @pytest.fixture
@@ -40,25 +44,58 @@ def stack(cluster: Cluster) -> Iterator[PulumiStack]:
 async def test_pulumi(
     cluster: Cluster, built: tuple[engine.Engine, images.Images], stack: PulumiStack
 ) -> None:
-    fleet = kind_values(built[1], offline=OFFLINE, file=HERE / "fast.yaml")
-    values = merged(kind_values(built[1], offline=OFFLINE), {"fleet": fleet["fleet"]})
-    larger = _changed(values, "fleet", jobs=6)
+    """One story, in this order."""
+    fleet = kind_values(built[1], offline=OFFLINE, file=HERE / "fast.yaml")["fleet"]
+    own = {"fleet": fleet, "deployment": {"data": "keep"}}
+    values = merged(kind_values(built[1], offline=OFFLINE), own)
+    await refuses_what_a_chart_would_take(stack, values)
+    await deploys_once(cluster, stack, values)
+    await puts_right_what_was_changed_by_hand(cluster, stack)
+    await refuses_what_does_not_fit(stack, values)
+    await grows(cluster, stack, merged(values, {"fleet": {"jobs": 6}}))
+    await shrinks_in_two_steps(cluster, stack, values)
+    await takes_the_data_when_told_twice(cluster, stack, values)
 
+
+async def refuses_what_a_chart_would_take(stack: PulumiStack, values: Values) -> None:
+    """The policy pack's own words, in the preview."""
+    stack.configure(merged(values, {"deployment": {"values": {FLEET: {"env": {"CACHE": PASSWORD_INSIDE}}}}}))
+    refused = await preview(stack)
+    assert refused.status != 0
+    assert "data.CACHE holds an address with a password" in refused.text
+
+
+async def deploys_once(cluster: Cluster, stack: PulumiStack, values: Values) -> None:
+    """Calls are answered; a second time is no change; nothing secret can be read in the state."""
     stack.configure(values)
     answer = await up(stack)
     assert answer.status == 0, answer.text
     await answered(cluster, 4)
     assert (await up(stack, "--expect-no-changes")).status == 0
-    assert (await asyncio.to_thread(stack.run, "refresh", "--yes", "--expect-no-changes")).status == 0
+    assert (await refresh(stack)).status == 0
+    assert not in_clear(stack)
 
-    # A promise that the database cannot keep is refused with the solver's numbers, and nothing changes.
-    stack.configure(_changed(_changed(values, "fleet", jobs=40), "mongodb", limit=60))
-    refused = await asyncio.to_thread(stack.preview)
+
+async def puts_right_what_was_changed_by_hand(cluster: Cluster, stack: PulumiStack) -> None:
+    before = quota(cluster)
+    patch = '{"spec":{"hard":{"pods":"40"}}}'
+    cluster.kubectl("-n", NAMESPACE, "patch", "resourcequota", FLEET, "--type=merge", f"--patch={patch}")
+    assert (await refresh(stack)).status != 0
+    assert (await up(stack)).status == 0
+    assert quota(cluster) == before
+
+
+async def refuses_what_does_not_fit(stack: PulumiStack, values: Values) -> None:
+    """A promise that the database cannot keep: the solver's numbers, and nothing changes."""
+    stack.configure(merged(values, {"fleet": {"jobs": 40}, "mongodb": {"limit": 60}}))
+    refused = await preview(stack)
     assert refused.status != 0
     assert "too many" in refused.text
     assert "Any one of these would fit" in refused.text
 
-    # Growing is one `up`, with calls running; the servers restart with their new limits, and calls reconnect.
+
+async def grows(cluster: Cluster, stack: PulumiStack, larger: Values) -> None:
+    """One `up`, with calls running; the servers restart with their new limits, and calls reconnect."""
     stack.configure(larger)
     async with load(install.line(cluster, WORKER_SECRET)) as calls:
         await calls.hold(4)
@@ -66,10 +103,12 @@ async def test_pulumi(
         assert answer.status == 0, answer.text
         assert dropped(await calls.end()) == []
 
-    # Shrinking is two: the second is refused while a worker of the larger fleet still has calls.
+
+async def shrinks_in_two_steps(cluster: Cluster, stack: PulumiStack, smaller: Values) -> None:
+    """The second is refused while a worker of the larger fleet still has calls."""
     async with load(install.line(cluster, WORKER_SECRET)) as calls:
         await calls.hold(6)
-        stack.configure(values)
+        stack.configure(smaller)
         first = await up(stack)
         assert first.status == 0, first.text
         assert "Run `pulumi up` again when the last of them is gone" in first.text
@@ -85,24 +124,54 @@ async def test_pulumi(
     assert (await up(stack, "--expect-no-changes")).status == 0
     await answered(cluster, 4)
 
-    # The stack file says `data: delete`.
-    destroyed = await asyncio.to_thread(stack.run, "destroy", "--yes")
-    assert destroyed.status == 0, destroyed.text
+
+async def takes_the_data_when_told_twice(cluster: Cluster, stack: PulumiStack, values: Values) -> None:
+    answer = await destroy(stack)
+    assert answer.status == 0, answer.text
+    assert not cluster.get("-n", NAMESPACE, "pods,statefulsets")["items"]
+    claims = cluster.get("-n", NAMESPACE, "persistentvolumeclaims")["items"]
+    assert [claim["metadata"]["name"] for claim in claims] == ["data-mongodb-0"]
+    stack.configure(merged(values, {"deployment": {"data": "delete"}}))
+    assert (await up(stack)).status == 0
+    assert (await destroy(stack)).status == 0
     assert not cluster.get("namespaces", f"--field-selector=metadata.name={NAMESPACE}")["items"]
 
 
-async def up(stack: PulumiStack, *options: str) -> Any:
+def in_clear(stack: PulumiStack) -> list[str]:
+    """Secrets of the stack's config that its exported state shows."""
+    exported = stack.run("stack", "export").text
+    assert "ciphertext" in exported
+    config = json.loads(stack.run("config", "--json", "--show-secrets").text)
+    return [key for key in SECRETS if config[key]["value"] in exported]
+
+
+def quota(cluster: Cluster) -> str:
+    """Pods that the workers' quota allows."""
+    found: str = cluster.get("-n", NAMESPACE, f"resourcequota/{FLEET}")["spec"]["hard"]["pods"]
+    return found
+
+
+async def up(stack: PulumiStack, *options: str) -> Answer:
     return await asyncio.to_thread(stack.up, *options)
+
+
+async def preview(stack: PulumiStack) -> Answer:
+    return await asyncio.to_thread(stack.preview)
+
+
+async def refresh(stack: PulumiStack) -> Answer:
+    """Its status is not 0 where the cluster is not what the state says."""
+    return await asyncio.to_thread(stack.run, "refresh", "--yes", "--expect-no-changes")
+
+
+async def destroy(stack: PulumiStack) -> Answer:
+    return await asyncio.to_thread(stack.run, "destroy", "--yes")
 
 
 async def answered(cluster: Cluster, number: int) -> None:
     async with load(install.line(cluster, WORKER_SECRET)) as calls:
         await calls.hold(number)
         assert dropped(await calls.end()) == []
-
-
-def _changed(values: dict[str, Any], section: str, **figures: int) -> dict[str, Any]:
-    return merged(values, {section: figures})
 
 
 def _delete_namespace(cluster: Cluster) -> None:

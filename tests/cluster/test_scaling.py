@@ -1,6 +1,6 @@
 """As many workers as the budget pays for, and no more; fewer, while calls run.
 
-What a scaler does is done by hand to the Deployment's scale subresource: there is neither KEDA nor a metrics API here.
+By hand, on the Deployment's scale subresource, which takes more than any scaler of ours would ask for (test_scaler.py).
 """
 
 from __future__ import annotations
