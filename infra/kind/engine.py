@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from infra.local.binaries import cache_directory
 from infra.local.go_toolchain import ROOT
 
 START_SECONDS = 60
-# It outlives this process (`make kind-down` stops it); dropped here, Python would warn of a child left running.
-_OURS: list[subprocess.Popen[bytes]] = []
 STOP_SECONDS = 30
 # Bit 24 of the bounding set. Where a sandbox lacks it, runc refuses every privileged container: see docker/kind/.
 CAP_SYS_RESOURCE = 24
@@ -90,22 +87,25 @@ def start(*, offline: bool) -> Engine:
     if not _may_raise_limits():
         wrapper = ROOT / "docker" / "kind" / "runc-without-sys-resource"
         command += ["--add-runtime", f"bounded={wrapper}", "--default-runtime", "bounded"]
-    with (home / "dockerd.log").open("wb") as log:
-        daemon = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    pid = _spawn([str(part) for part in command], home / "dockerd.log")
     deadline = time.monotonic() + START_SECONDS
-    while daemon.poll() is None and time.monotonic() < deadline:
+    while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
         if found := running():
-            _OURS.append(daemon)
             return found
         time.sleep(0.2)
     last = (home / "dockerd.log").read_text(errors="replace").splitlines()[-8:]
     raise KindError("\n  ".join(["dockerd did not start:", *last, f"all of it: {home}/dockerd.log"]))
+
+
+def _spawn(command: list[str], log: Path) -> int:
+    """Start what outlives this process (`make kind-down` stops it), which `subprocess` would warn of; its pid."""
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), written, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawnp(command[0], command, os.environ, file_actions=files, setsid=True)
 
 
 def stop() -> None:
