@@ -19,6 +19,7 @@ from infra.kind.engine import Engine
 from infra.kind.install import CHARTS, FLEET, NAMESPACE, Stack
 from infra.local.binaries import build_missing
 from infra.local.building import source_of
+from tests.charts.render import KUBE_VERSION
 
 HERE = Path(__file__).parent
 NAME = "metrics-api"
@@ -59,7 +60,7 @@ def _rules(cluster: Cluster, stack: Stack) -> list[Object]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.dump(values, file)
         file.flush()
-        shown = ("--show-only", "templates/prometheusrule.yaml")
+        shown = ("--kube-version", KUBE_VERSION, "--show-only", "templates/prometheusrule.yaml")
         text = cluster.helm(
             "template", FLEET, CHARTS / FLEET, "--namespace", NAMESPACE, "--values", file.name, *shown
         )

@@ -128,7 +128,12 @@ async def shrinks_in_two_steps(cluster: Cluster, stack: PulumiStack, smaller: Va
 async def takes_the_data_when_told_twice(cluster: Cluster, stack: PulumiStack, values: Values) -> None:
     answer = await destroy(stack)
     assert answer.status == 0, answer.text
-    assert not cluster.get("-n", NAMESPACE, "pods,statefulsets")["items"]
+    await eventually(
+        lambda: not cluster.get("-n", NAMESPACE, "pods,statefulsets")["items"],
+        within=120,
+        every=2,
+        what="only the data is left",
+    )
     claims = cluster.get("-n", NAMESPACE, "persistentvolumeclaims")["items"]
     assert [claim["metadata"]["name"] for claim in claims] == ["data-mongodb-0"]
     stack.configure(merged(values, {"deployment": {"data": "delete"}}))

@@ -29,10 +29,9 @@ BY_HPA = {"by": "hpa", "scaleDownStabilizationSeconds": 15, "hpa": {"rule": Fals
 async def test_scaler(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
     docker, made = built
     scaled = install.stack(made, offline=OFFLINE, file=HERE / "scaler.yaml").with_fleet(scaling=BY_HPA)
-    with metrics_api(docker, cluster, scaled):
-        install.install(cluster, scaled)
-        with Watch(cluster, scaled, "scaler") as watch:
-            await follows_the_calls(cluster, scaled, watch)
+    install.install(cluster, scaled)
+    with metrics_api(docker, cluster, scaled), Watch(cluster, scaled, "scaler") as watch:
+        await follows_the_calls(cluster, scaled, watch)
     within_budget(watch)
 
 
