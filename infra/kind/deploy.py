@@ -64,7 +64,7 @@ def forget() -> None:
     shutil.rmtree(directory(), ignore_errors=True)
 
 
-def built_engine(workspace: Path) -> tuple[dict[str, str], Path]:
+def _built_engine(workspace: Path) -> tuple[dict[str, str], Path]:
     """Environment and policy pack for the engine built from its Go module, with the stand-in for the plugin.
 
     Raises BuildError.
@@ -78,7 +78,7 @@ def built_engine(workspace: Path) -> tuple[dict[str, str], Path]:
 def kind_stack(cluster: Cluster, *, offline: bool) -> PulumiStack:
     """The stack of this cluster, there or not yet. Raises KindError where there is no engine, BuildError."""
     if offline:
-        own, pack = built_engine(directory())
+        own, pack = _built_engine(directory())
     elif shutil.which("pulumi"):
         own, pack = {}, PROGRAM / "policy"
     else:

@@ -42,6 +42,7 @@ async def follows_the_calls(cluster: Cluster, stack: Stack, watch: Watch) -> Non
     async with load(line) as early, load(line) as late, load(line) as last, load(line) as more:
         # The only worker is full: another one comes before anybody asks for it.
         await early.hold(fleet.slots)
+        watch.calls(early.talking)
         await workers_ready(cluster, fleet.max_replicas)
 
         # Every slot taken: more would be wanted, and the maximum holds.
