@@ -227,7 +227,12 @@ def _given(info: ValidationInfo, *keys: str) -> str | None:
 class Routers(Section):
     """A mongos on each machine of the workers' node pool, shared by the workers of that machine: a sharded cluster."""
 
-    machines: int = Field(ge=1, le=100_000, description="Machines of the node pool, at its largest.")
+    machines: int = Field(
+        ge=1,
+        le=100_000,
+        description="Machines of the node pool, at its largest, and one more for each that may be lost and replaced "
+        "within keepalive (5 minutes), for the shards keep the connections of its mongos as long.",
+    )
     workers_per_machine: int = Field(
         ge=1, le=1000, description="Workers that one machine takes, at most: as the pods' requests have it."
     )

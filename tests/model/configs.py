@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from infra.budget import solve
 from infra.config import StackConfig, parse_config
 from infra.plans import plan_names
 
@@ -33,7 +34,18 @@ def random_config(chance: random.Random) -> StackConfig:
         redis["sentinels"] = chance.choice((0, 0, 3))
     datastores = {name: _other(chance) for name in chance.sample(OTHERS, chance.choice((0, 0, 1, 2)))}
     sections = {"fleet": fleet, "mongodb": mongodb, "redis": redis, "datastores": datastores}
-    return parse_config(sections, "random")
+    config = parse_config(sections, "random")
+    if "plan" not in mongodb and chance.random() < 0.3:
+        mongodb["routers"] = _routers(chance, solve(config).fleet.workers_at_peak)
+        config = parse_config(sections, "random")
+    return config
+
+
+def _routers(chance: random.Random, workers: int) -> dict[str, Any]:
+    """On machines that take exactly the workers of the peak: each mongos has all that it may have then."""
+    machines = chance.choice([number for number in range(1, workers + 1) if workers % number == 0])
+    room = {"machines": machines, "workers_per_machine": workers // machines}
+    return room | {"shards": chance.choice((1, 1, 2)), "pool": chance.choice((1, 3, 10))}
 
 
 def _other(chance: random.Random) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Those are replicas, surge, the quota, and the times of a pod. Pools and consumer
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import simpy
@@ -18,12 +18,13 @@ from tests.model.kubernetes import Cluster
 from tests.model.servers import Client, Share, Store
 from tests.model.worker import Call, Template
 
-# What a driver keeps to each node beside its pool (FACTS.md, counted in the kernel), and what one member of a replica
-# set opens to each other: the latter is the budget's own estimate, which no model can confirm.
+# What a driver keeps to each node beside its pool (FACTS.md, counted in the kernel); what one member of a replica set
+# opens to each other, and a mongos to each member: these are the budget's own estimates, which no model can confirm.
 MONITORING_SOCKETS = {"poll": 1, "stream": 2}
 GRPC_CHANNELS = {"weaviate": 1}
 ESTIMATED_PER_PEER = 10
 SENTINELS_LINKS_TO_REDIS = 2
+ESTIMATED_SOCKETS_OF_A_MONGOS = 2
 
 # livekit-agents 1.8.9: a job's process is initialised within 7.5 s + 10 s of its acceptance; after its call's end it
 # may take 15 s (entrypoint) + 60 s (session) + session_end_timeout + 10 s (callbacks, exit).
@@ -49,17 +50,15 @@ class Fleet:
         self.config, self.solution = config, solution
         self.env = simpy.Environment()
         self.chance = chance
-        self.stores = {"mongodb": Store("mongodb", config.mongodb.nodes), "redis": Store("redis", 1)}
-        if config.redis.sentinels:
-            self.stores["redis_sentinel"] = Store("redis_sentinel", config.redis.sentinels)
-        for name, other in config.datastores.items():
-            self.stores[name] = Store(name, other.nodes, every=True)
+        self.stores = {one.name: one for one in _stores(config)}
+        routers = config.mongodb.routers
         self.cluster = Cluster(
             self.env,
             self.stores,
             surge=config.fleet.rolling.surge,
             quota=solution.fleet.quota_pods,
-            machines=pace.machines,
+            machines=routers.machines if routers else pace.machines,
+            room=routers.workers_per_machine if routers else None,
             start_seconds=pace.start,
             latency=pace.latency,
             chance=chance,
@@ -151,7 +150,8 @@ class Fleet:
     def _connect_others(self) -> None:
         """Consumers, peers, the provider and the operators: they may connect to any node, at any time."""
         mongodb, redis = self.config.mongodb, self.config.redis
-        sections = {"mongodb": mongodb, "redis": redis, **self.config.datastores}
+        data = "mongodb_shards" if mongodb.routers else "mongodb"
+        sections = {data: mongodb, "redis": redis, **self.config.datastores}
         for name, section in sections.items():
             store = self.stores[name]
             for consumer in section.consumers.values():
@@ -162,11 +162,30 @@ class Fleet:
             if plan:
                 self._others.append(Client(self.stores[name], Share(0, PLANS[plan].family.reserved)))
         if mongodb.plan is None and mongodb.limit is None:
-            for _ in range(mongodb.nodes - 1):  # what one node gets from each of the other members
-                self._others.append(Client(self.stores["mongodb"], Share(0, ESTIMATED_PER_PEER)))
+            for _ in self.stores[data].nodes[1:]:  # what one node gets from each of the other members
+                self._others.append(Client(self.stores[data], Share(0, ESTIMATED_PER_PEER)))
+        if routers := mongodb.routers:
+            self._others.append(Client(self.stores["mongodb"], Share(0, mongodb.reserve)))
+            for _ in range(routers.machines):
+                share = Share(routers.pool, ESTIMATED_SOCKETS_OF_A_MONGOS)
+                self._others.append(Client(self.stores[data], share))
         for _ in range(redis.sentinels):
             self._others.append(Client(self.stores["redis"], Share(0, SENTINELS_LINKS_TO_REDIS)))
         for _ in range(redis.sentinels - 1):  # what one Sentinel gets from each of the others
             self._others.append(Client(self.stores["redis_sentinel"], Share(0, 1)))
         if redis.sentinels:
             self._others.append(Client(self.stores["redis_sentinel"], Share(0, redis.reserve)))
+
+
+def _stores(config: StackConfig) -> Iterator[Store]:
+    mongodb, redis = config.mongodb, config.redis
+    if routers := mongodb.routers:
+        yield Store("mongodb", routers.machines, local=True)
+        yield Store("mongodb_shards", mongodb.nodes * routers.shards, every=True)
+    else:
+        yield Store("mongodb", mongodb.nodes)
+    yield Store("redis", 1)
+    if redis.sentinels:
+        yield Store("redis_sentinel", redis.sentinels)
+    for name, other in config.datastores.items():
+        yield Store(name, other.nodes, every=True)

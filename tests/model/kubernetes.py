@@ -2,12 +2,13 @@
 
 Read in Kubernetes 1.34: pkg/controller/deployment/rolling.go (maxUnavailable 0), pkg/controller/replicaset,
 pkg/quota/v1/evaluator/core/pods.go (QuotaV1Pod). Left out: proportional scaling in mid-rollout, slow-start batches,
-scheduling (every machine has room).
+scheduling (any machine that has room).
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 import simpy
@@ -107,7 +108,7 @@ class Pod:
         env = self.cluster.env
         yield env.timeout(start) | self._stop | self._cut_off
         while not self._told_to_stop():
-            self.worker = worker = Worker(env, self.cluster.stores, self.template)
+            self.worker = worker = Worker(env, self.cluster.stores, self.template, self.machine)
             self.ready = not self.lost and not self.terminating
             self._crash = env.event()
             self.cluster.kick()
@@ -196,12 +197,14 @@ class Cluster:
         surge: int,
         quota: int,
         machines: int,
+        room: int | None = None,
         start_seconds: Callable[[], float],
         latency: float,
         chance: random.Random,
     ) -> None:
         self.env, self.stores = env, stores
         self.surge, self.quota, self.machines = surge, quota, machines
+        self._room = room
         self.replicas = 0
         self.pods: dict[Pod, None] = {}  # in the order of their making, so that a seed repeats a run
         self.most_pods = 0
@@ -237,14 +240,29 @@ class Cluster:
         self.kick()
 
     def admit(self, template: Template) -> Pod | None:
-        """Create a pod, unless the quota is full."""
-        if sum(pod.charged for pod in self.pods) >= self.quota:
+        """Create a pod, unless the quota is full or, which comes to the same connections, no machine has room."""
+        machines = self._machines_with_room()
+        if not machines or sum(pod.charged for pod in self.pods) >= self.quota:
             self.refused += 1
             return None
-        pod = Pod(self, template, self._chance.randrange(self.machines), self._start_seconds())
+        pod = Pod(self, template, self._chance.choice(machines), self._start_seconds())
         self.pods[pod] = None
         self.most_pods = max(self.most_pods, len(self.pods))
         return pod
+
+    def _machines_with_room(self) -> list[int]:
+        """One that was lost has been replaced, and is empty."""
+        taken = Counter(pod.machine for pod in self.pods if not pod.lost)
+        return [one for one in range(self.machines) if self._room is None or taken[one] < self._room]
+
+    def lose_power(self, machine: int, keepalive: float) -> None:
+        """Of its pods, and of the servers that run beside them."""
+        for pod in list(self.pods):
+            if pod.machine == machine:
+                pod.lose(power=True, keepalive=keepalive)
+        for store in self.stores.values():
+            if store.local:
+                store.nodes[machine].restart()
 
     def evict(self, pod: Pod) -> bool:
         """What a drain of its machine does: refused where the disruption budget (one pod) is spent."""
@@ -255,7 +273,7 @@ class Cluster:
 
     def workers(self) -> Iterator[Worker]:
         for pod in self.pods:
-            if pod.worker is not None:
+            if pod.worker is not None and not pod.worker.vanished:
                 yield pod.worker
 
     def _reconcile(self) -> None:

@@ -49,8 +49,7 @@ def at_random(fleet: Fleet, events: int) -> None:
             case 10:
                 fleet.use_everything()
             case 11 if chance.random() < 0.3:
-                for pod in on_one_machine:
-                    pod.lose(power=True, keepalive=KEEPALIVE_SECONDS)
+                cluster.lose_power(machine, KEEPALIVE_SECONDS)
 
     def script() -> Steps:
         for at in sorted(chance.uniform(0, 2.5 * grace) for _ in range(events)):

@@ -46,13 +46,21 @@ class Node:
 
 
 class Store:
-    """One datastore: its nodes, of which one takes the operations, or each (`every`) its part of them."""
+    """One datastore: its nodes, of which one takes the operations, or each (`every`) its part of them.
 
-    def __init__(self, name: str, nodes: int, *, every: bool = False) -> None:
+    A `local` one has a node on each machine, for the clients that run there.
+    """
+
+    def __init__(self, name: str, nodes: int, *, every: bool = False, local: bool = False) -> None:
         self.name = name
         self.nodes = [Node() for _ in range(nodes)]
         self.primary = 0
-        self._every = every
+        self.local = local
+        self._every = every or local
+
+    def reached_from(self, machine: int | None) -> list[Node]:
+        """What a client there connects to; None is outside the fleet."""
+        return [self.nodes[machine]] if self.local and machine is not None else self.nodes
 
     @property
     def asked(self) -> list[Node]:
@@ -82,10 +90,11 @@ class Share:
 class Client:
     """A driver's client in one process."""
 
-    def __init__(self, store: Store, share: Share) -> None:
+    def __init__(self, store: Store, share: Share, machine: int | None = None) -> None:
         self._store, self._share = store, share
-        self._beside: dict[Node, list[Connection]] = {node: [] for node in store.nodes}
-        self._pools: dict[Node, list[Connection]] = {node: [] for node in store.nodes}
+        nodes = store.reached_from(machine)
+        self._beside: dict[Node, list[Connection]] = {node: [] for node in nodes}
+        self._pools: dict[Node, list[Connection]] = {node: [] for node in nodes}
 
     def use(self, width: int) -> None:
         """Run `width` operations at once, above what is pinned; a bounded pool makes the rest wait."""
@@ -93,7 +102,8 @@ class Client:
         for node, connections in self._beside.items():
             _fill(connections, node, share.beside)
         for node in self._store.asked:
-            _fill(self._pools[node], node, min(share.pinned + width, share.pool))
+            if node in self._pools:
+                _fill(self._pools[node], node, min(share.pinned + width, share.pool))
 
     def close(self) -> None:
         for connection in self._held():

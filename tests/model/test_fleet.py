@@ -11,6 +11,7 @@ import simpy
 
 from infra.budget import solve
 from infra.config import StackConfig, parse_config
+from infra.schema import Routers
 from infra.solution import Solution
 from tests.model.configs import random_config
 from tests.model.fleet import Fleet, Pace
@@ -78,6 +79,17 @@ def test_a_connection_that_the_budget_forgot_is_seen(section: str, changes: dict
     deployed = FAST.model_copy(update={section: getattr(FAST, section).model_copy(update=changes)})
     seen = highest(at_its_peak(deployed, solve(FAST)))
     assert seen[section] > totals(solve(FAST))[section]
+
+
+def test_a_mongos_that_opens_more_than_was_solved_is_seen() -> None:
+    def routed(pool: int) -> StackConfig:
+        machines = solve(FAST).fleet.workers_at_peak
+        routers = Routers(machines=machines, workers_per_machine=1, pool=pool)
+        return FAST.model_copy(update={"mongodb": FAST.mongodb.model_copy(update={"routers": routers})})
+
+    solution = solve(routed(3))
+    assert highest(at_its_peak(routed(3), solution)) == totals(solution)
+    assert highest(at_its_peak(routed(4), solution))["mongodb_shards"] > totals(solution)["mongodb_shards"]
 
 
 # Against what was measured on Kubernetes 1.34 (KIND.md)

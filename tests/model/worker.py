@@ -44,7 +44,7 @@ class Job:
 
     def __init__(self, worker: Worker, call: Call) -> None:
         self._worker, self._call = worker, call
-        self._clients = [Client(worker.stores[name], share) for name, share in worker.template.job.items()]
+        self._clients = worker.clients(worker.template.job)
         self.process = worker.env.process(self._run())
 
     def _run(self) -> Steps:
@@ -75,15 +75,22 @@ class Job:
 class Worker:
     """A worker's main process. It runs no more jobs than it has slots."""
 
-    def __init__(self, env: simpy.Environment, stores: Mapping[str, Store], template: Template) -> None:
-        self.env, self.stores, self.template = env, stores, template
+    def __init__(
+        self, env: simpy.Environment, stores: Mapping[str, Store], template: Template, machine: int
+    ) -> None:
+        self.env, self.template = env, template
+        self._stores, self._machine = stores, machine
         self.jobs: dict[Job, None] = {}
         self.accepts = True
         self.vanished = False
         """Its machine is gone: nobody closes its connections, the servers do not know yet."""
         self.empty = env.event()
-        self._clients = [Client(stores[name], share) for name, share in template.worker.items()]
+        self._clients = self.clients(template.worker)
         self.use()
+
+    def clients(self, shares: Mapping[str, Share]) -> list[Client]:
+        """New ones, in a process of this pod."""
+        return [Client(self._stores[name], share, self._machine) for name, share in shares.items()]
 
     def use(self) -> None:
         """Use all of the worker lifespan's clients."""
