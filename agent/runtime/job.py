@@ -104,7 +104,7 @@ class Job:
         self._outcome = "completed"
         self._over = False
         self._state: Any = None
-        self._entrypoint: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._sampler: asyncio.Task[None] | None = None
         self._call: CallWatch | None = None
         self._last_resort = LastResort(settings.job_end_seconds)
@@ -127,8 +127,13 @@ class Job:
                 goodbye_seconds=settings.goodbye_seconds,
                 farewell=partial(self._run, self._hooks.on_time_limit) if self._hooks.on_time_limit else None,
             )
-            self._entrypoint = self._start(self._hooks.entrypoint)
-            await result_of(self._entrypoint)
+            self._running = asyncio.current_task()
+            await self._run(self._hooks.entrypoint)
+        except asyncio.CancelledError:
+            if not self._over:
+                raise
+            # LiveKit awaits this task, and would take its being cancelled for its own.
+            logger.info("the entrypoint was cancelled %g s after its call's end", ENTRYPOINT_GRACE_SECONDS)
         except Exception as error:
             if self._over:
                 logger.info("the entrypoint ended with its call: %s: %s", type(error).__name__, error)
@@ -169,18 +174,15 @@ class Job:
             return
         self._over = True
         self._last_resort.arm()
-        if self._entrypoint is not None:
-            asyncio.get_running_loop().call_later(ENTRYPOINT_GRACE_SECONDS, self._entrypoint.cancel)
+        if self._running is not None:
+            asyncio.get_running_loop().call_later(ENTRYPOINT_GRACE_SECONDS, self._running.cancel)
         self._ctx.shutdown(reason=reason)
 
-    def _start(self, hook: Hook) -> asyncio.Task[None]:
+    async def _run(self, hook: Hook) -> None:
         async def call() -> None:
             await hook(self._ctx, self._state)
 
-        return self._owner.start(call())
-
-    async def _run(self, hook: Hook) -> None:
-        await result_of(self._start(hook))
+        await result_of(self._owner.start(call()))
 
     async def _sample(self) -> None:
         while True:

@@ -19,6 +19,9 @@ from agent.runtime.scope import UNWIND_SECONDS, Scope, lifespan_scope
 
 logger = logging.getLogger("agent.runtime")
 
+# For what unwinds after a cancel; LiveKit gives an entrypoint 15 s from the call's end on.
+PATIENCE_SECONDS = 10.0
+
 StateT = TypeVar("StateT")
 ResultT = TypeVar("ResultT")
 
@@ -137,16 +140,23 @@ async def result_of(task: asyncio.Task[ResultT]) -> ResultT:
     """Await `task`, taking it along when the caller is cancelled.
 
     Raises:
+        CancelledError: the caller was cancelled, and `task` with it. What has not ended PATIENCE_SECONDS later is left
+            behind: a cancel gets lost at times (before Python 3.12 in `asyncio.wait_for`, and so in PyMongo).
         CancelledFromWithin: `task` ended cancelled though nobody cancelled the caller; a bare CancelledError would
             look to LiveKit as if the entrypoint had ended well.
         BaseException: what `task` raised.
     """
     try:
-        return await task
-    except asyncio.CancelledError as error:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
-            raise
-        raise CancelledFromWithin(f"{task.get_name()} was cancelled by something it ran itself") from error
-    finally:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
         task.cancel()
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        if not task.done():
+            logger.error(
+                "%s did not end %g s after its cancel: left behind", task.get_name(), PATIENCE_SECONDS
+            )
+        if not task.done() or task.cancelled():
+            raise
+    if task.cancelled():
+        raise CancelledFromWithin(f"{task.get_name()} was cancelled by something it ran itself")
+    return task.result()

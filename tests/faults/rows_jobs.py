@@ -74,6 +74,15 @@ async def hang_up(on: On) -> Seen:
     return Seen(COMPLETED, await on.bench.truth(job, since, COMPLETED, within=5))
 
 
+async def loses_its_cancel(on: On) -> Seen:
+    """A worker of its own, whose jobs may take longer to end than LiveKit's patience and ours."""
+    async with on.bench.worker(environment={"AGENT_JOB_END_SECONDS": "60"}) as worker:
+        job = await on.bench.call(worker, Wrong.LOSES_CANCEL)
+        since = Stopwatch()
+        await on.bench.hang_up(job.room)
+        return Seen(COMPLETED, await on.bench.truth(job, since, COMPLETED, within=16))
+
+
 def killed_with_a_helper(wrong: Wrong, *, keeps_connections: bool) -> Inject:
     """SIGKILL a job that had started another process; then end that one, too."""
 
@@ -151,6 +160,12 @@ ROWS: list[Row[On]] = [
         "job killed: ended at AGENT_JOB_END_SECONDS (here 6)",
         ended(KILLED, wrong=Wrong.IGNORES_CANCEL, within=12),
         soak=True,
+    ),
+    Row(
+        "a task of the entrypoint's loses its cancel (PyMongo does on Python 3.11)",
+        STAYS,
+        "job completed: left behind 10 s after its cancel",
+        loses_its_cancel,
     ),
     Row(
         "lifespan raises before its yield",

@@ -29,6 +29,7 @@ class Wrong(StrEnum):
     CANCELS_ITSELF = "cancels itself"
     DOES_NOT_RETURN = "does not return"
     IGNORES_CANCEL = "ignores its cancel"
+    LOSES_CANCEL = "loses its cancel"
     SESSION_END_RAISES = "session end raises"
     RUNS_A_PROGRAM = "runs a program"
     FORKS = "forks"

@@ -259,6 +259,30 @@ async def test_cancelling_the_caller_cancels_what_it_runs() -> None:
     await owner.close()
 
 
+async def test_what_loses_its_cancel_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lifespan, "PATIENCE_SECONDS", 0.01)
+    owner = owner_of(two_stores([]))
+    await owner.open(SECOND)
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def loses_it() -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await release.wait()
+        await release.wait()
+
+    running = asyncio.create_task(result_of(owner.start(loses_it())))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert "after its cancel: left behind" in caplog.text
+    assert await owner.close()
+    release.set()
+
+
 async def _open(log: list[str], name: str = "a") -> None:
     async with opened(Store(name, log)):
         pass
