@@ -10,7 +10,7 @@ import pytest
 from infra.kind import cluster as clusters
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
-from infra.kind.install import Stack
+from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
@@ -33,6 +33,22 @@ def cluster(built: tuple[engine.Engine, images.Images]) -> Cluster:
 
 
 @pytest.fixture
+def bare(cluster: Cluster) -> Cluster:
+    """Nothing of ours is installed."""
+    for chart in (FLEET, *FIRST):
+        cluster.helm("uninstall", chart, "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
+    delete_namespace(cluster)
+    return cluster
+
+
+def delete_namespace(cluster: Cluster) -> None:
+    """With all that is in it; nothing happens where there is none."""
+    cluster.kubectl(
+        "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=300s", within=330
+    )
+
+
+@pytest.fixture
 def fast(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
     """Installed: two workers of two slots, paid for two rollouts within a grace period."""
     return _installed(cluster, install.stack(built[1], offline=OFFLINE, file=HERE / "fast.yaml"))
@@ -50,10 +66,13 @@ def _installed(cluster: Cluster, stack: Stack) -> Stack:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A first install is first; an uninstall, and what needs one, last."""
-    items.sort(
-        key=lambda item: ("first_install" not in item.name, "pulumi" in item.name, "uninstall" in item.name)
-    )
+    """A first install is first; an uninstall, and what needs a bare cluster, last."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        needs_bare = "bare" in getattr(item, "fixturenames", ())
+        return "first_install" not in item.name, needs_bare, "uninstall" in item.name
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

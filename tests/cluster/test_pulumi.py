@@ -16,11 +16,11 @@ from infra.components.charts import merged
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, forget, kind_stack, kind_values
-from infra.kind.install import FIRST, FLEET, NAMESPACE
+from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import SECRETS, Answer, PulumiStack
 from infra.local.eventually import eventually
 from tests.cluster import pods
-from tests.cluster.conftest import HERE, OFFLINE
+from tests.cluster.conftest import HERE, OFFLINE, delete_namespace
 from tests.cluster.load import dropped, load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
@@ -30,14 +30,11 @@ Values = dict[str, Any]
 
 
 @pytest.fixture
-def stack(cluster: Cluster) -> Iterator[PulumiStack]:
-    """Nothing is installed, and nothing is left."""
-    for chart in (FLEET, *FIRST):
-        cluster.helm("uninstall", chart, "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
-    _delete_namespace(cluster)
+def stack(bare: Cluster) -> Iterator[PulumiStack]:
+    """Not deployed yet, and gone afterwards."""
     forget()
-    yield kind_stack(cluster, offline=OFFLINE)
-    _delete_namespace(cluster)
+    yield kind_stack(bare, offline=OFFLINE)
+    delete_namespace(bare)
     forget()
 
 
@@ -177,9 +174,3 @@ async def answered(cluster: Cluster, number: int) -> None:
     async with load(install.line(cluster, WORKER_SECRET)) as calls:
         await calls.hold(number)
         assert dropped(await calls.end()) == []
-
-
-def _delete_namespace(cluster: Cluster) -> None:
-    cluster.kubectl(
-        "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=300s", within=330
-    )
