@@ -119,10 +119,8 @@ class Bench:
         return int(path.read_text())
 
     async def hang_up(self, room: str) -> None:
-        """Delete the room, once LiveKit's clients in it are connected.
-
-        One whose room goes a moment earlier does not hear of it: it tries three times, 15 s each, to come back.
-        """
+        """Delete the room, once LiveKit's clients in it are connected: a call that is still being set up is another
+        fault."""
 
         async def connected() -> bool:
             request = api.ListParticipantsRequest(room=room)
