@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from infra.budget import solve
-from infra.config import load_config
+from infra.config import apply_overrides, load_config
 from infra.kind import images as built
 from infra.kind import secrets
 from infra.kind.cluster import NAME, Cluster
@@ -91,9 +93,15 @@ def server_values(tags: dict[str, str], *, offline: bool) -> dict[str, dict[str,
     return values
 
 
-def stack(images: built.Images, *, offline: bool, file: Path = STACK) -> Stack:
-    """What the stack file asks for. Raises KindError when it does not fit."""
-    solution = solve(load_config(file))
+def stack(
+    images: built.Images,
+    *,
+    offline: bool,
+    file: Path = STACK,
+    changes: Mapping[str, object] = MappingProxyType({}),
+) -> Stack:
+    """What the stack file asks for, with some dotted keys changed. Raises KindError when it does not fit."""
+    solution = solve(apply_overrides(load_config(file), changes))
     if not solution.fits:
         raise KindError(f"{file}: does not fit; `make budget STACK={file}` says what would")
     return Stack(solution, images.tags, offline)

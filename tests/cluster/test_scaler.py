@@ -23,12 +23,15 @@ from tests.cluster.watching import Watch, within_budget
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 # Five times its own period of 15 s, with a pod's start in it.
 ACTS_SECONDS = 120.0
+# One worker is wanted for no call, both for two calls, one again for a single call.
+ONE_SLOT_FREE = {"fleet.scaling.buffer_jobs": 1, "fleet.rolling.rollouts_per_grace_period": 1}
 BY_HPA = {"by": "hpa", "scaleDownStabilizationSeconds": 15, "hpa": {"rule": False}}
 
 
 async def test_scaler(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
     docker, made = built
-    scaled = install.stack(made, offline=OFFLINE, file=HERE / "scaler.yaml").with_fleet(scaling=BY_HPA)
+    stack = install.stack(made, offline=OFFLINE, file=HERE / "fast.yaml", changes=ONE_SLOT_FREE)
+    scaled = stack.with_fleet(scaling=BY_HPA)
     install.install(cluster, scaled)
     with metrics_api(docker, cluster, scaled), Watch(cluster, scaled, "scaler") as watch:
         await follows_the_calls(cluster, scaled, watch)

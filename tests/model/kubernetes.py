@@ -255,11 +255,14 @@ class Cluster:
         taken = Counter(pod.machine for pod in self.pods if not pod.lost)
         return [one for one in range(self.machines) if self._room is None or taken[one] < self._room]
 
+    def on(self, machine: int) -> list[Pod]:
+        """Its pods, the lost ones included."""
+        return [pod for pod in self.pods if pod.machine == machine]
+
     def lose_power(self, machine: int, keepalive: float) -> None:
         """Of its pods, and of the servers that run beside them."""
-        for pod in list(self.pods):
-            if pod.machine == machine:
-                pod.lose(power=True, keepalive=keepalive)
+        for pod in self.on(machine):
+            pod.lose(power=True, keepalive=keepalive)
         for store in self.stores.values():
             if store.local:
                 store.nodes[machine].restart()

@@ -29,7 +29,6 @@ def at_random(fleet: Fleet, events: int) -> None:
     def happen() -> None:
         cluster = fleet.cluster
         machine = chance.randrange(cluster.machines)
-        on_one_machine = [pod for pod in cluster.pods if pod.machine == machine]
         match chance.randrange(12):
             case 0 | 1 | 2 | 3:
                 fleet.place(chance.randint(1, 2 * fleet.capacity), call)
@@ -38,10 +37,10 @@ def at_random(fleet: Fleet, events: int) -> None:
             case 6:
                 cluster.scale(chance.randint(1, fleet.solution.fleet.max_replicas))
             case 7:  # a drain of the machine
-                for pod in on_one_machine:
+                for pod in cluster.on(machine):
                     cluster.evict(pod)
             case 8:
-                for pod in on_one_machine[:1]:
+                for pod in cluster.on(machine)[:1]:
                     pod.crash()
             case 9:
                 for store in fleet.stores.values():

@@ -185,7 +185,7 @@ def after_losing_a_machine(config: StackConfig, *, power: bool, forced: bool) ->
     """The fleet, the workers on the machine, and the most MongoDB connections of a node since the loss."""
     fleet = at_its_peak(config)
     env, nodes = fleet.env, fleet.stores["mongodb"].nodes
-    lost = [pod for pod in fleet.cluster.pods if pod.machine == 0]
+    lost = fleet.cluster.on(0)
     call = Call(0.0, fleet.longest_job * 10, ())
     for pod in lost:
         pod.lose(power=power, keepalive=KEEPALIVE_SECONDS)

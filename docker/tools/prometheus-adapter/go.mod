@@ -1,5 +1,5 @@
 // What a HorizontalPodAutoscaler asks in tests/cluster. v0.12.0 is its last release.
-module embedded/prometheus-adapter
+module tools/prometheus-adapter
 
 go 1.24.0
 
