@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from infra.budget import solve
 from infra.components.charts import merged
+from infra.config import parse_config
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, forget, kind_stack, kind_values
@@ -98,26 +101,31 @@ async def grows(cluster: Cluster, stack: PulumiStack, larger: Values) -> None:
         await calls.hold(4)
         answer = await up(stack)
         assert answer.status == 0, answer.text
+        assert limit(cluster) == solved(larger)
         assert dropped(await calls.end()) == []
 
 
 async def shrinks_in_two_steps(cluster: Cluster, stack: PulumiStack, smaller: Values) -> None:
-    """The second is refused while a worker of the larger fleet still has calls."""
+    """The second is refused while a worker of the larger fleet still has calls; the servers keep their size so long."""
+    before = limit(cluster)
     async with load(install.line(cluster, WORKER_SECRET)) as calls:
         await calls.hold(6)
         stack.configure(smaller)
         first = await up(stack)
         assert first.status == 0, first.text
         assert "Run `pulumi up` again when the last of them is gone" in first.text
+        assert limit(cluster) == before
         second = await up(stack)
         assert second.status != 0
         assert "old workers still terminate" in second.text
+        assert limit(cluster) == before
         assert calls.talking == 6
         assert dropped(await calls.end()) == []
     await eventually(
         lambda: len(pods.workers(cluster)) == 2, within=300, every=3, what="drained workers are gone"
     )
     assert (await up(stack)).status == 0
+    assert limit(cluster) == solved(smaller) < before
     assert (await up(stack, "--expect-no-changes")).status == 0
     await answered(cluster, 4)
 
@@ -145,6 +153,19 @@ def in_clear(stack: PulumiStack) -> list[str]:
     assert "ciphertext" in exported
     config = json.loads(stack.run("config", "--json", "--show-secrets").text)
     return [key for key in SECRETS if config[key]["value"] in exported]
+
+
+def limit(cluster: Cluster) -> int:
+    """Clients that Redis is told to take; MongoDB's stand-in knows no such limit."""
+    config = cluster.get("-n", NAMESPACE, "configmap/redis")["data"]["valkey.conf"]
+    found = re.search(r"^maxclients (\d+)$", config, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def solved(values: Values) -> int:
+    """The same, as the budget has it."""
+    return solve(parse_config(values, "kind")).datastores["redis"].limit
 
 
 def quota(cluster: Cluster) -> str:
