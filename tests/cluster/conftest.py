@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from infra.kind import cluster as clusters
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
+from tests.cluster import logs
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
@@ -73,6 +75,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return "first_install" not in item.name, needs_bare, "uninstall" in item.name
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A scenario that failed leaves its pods' logs; what they say about its calls stands in the report."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and report.when == "call" and found is not None:
+        files = logs.keep(found, OUTPUT / f"{item.name}-logs")
+        lines = logs.about(report.longreprtext, files)
+        report.sections.append(
+            ("about its calls, in the logs", "\n".join(lines) or f"nothing; all: {OUTPUT}")
+        )
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

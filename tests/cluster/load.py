@@ -26,19 +26,23 @@ class Load:
         self.tasks: list[asyncio.Task[CallResult]] = []
 
     async def hold(self, number: int) -> list[Caller]:
-        """Place so many more; returns when all talk."""
-        new = []
+        """Place so many more; returns when each talks or was refused. A lost one fails here, its worker still there."""
+        new, placed = [], []
         for _ in range(number):
             caller = Caller(self._line, f"held-{time.time_ns():x}", [], pause_seconds=2)
             caller.stays_until = self._end
             new.append(caller)
-            self.tasks.append(asyncio.create_task(caller.call(self._livekit)))
+            placed.append(asyncio.create_task(caller.call(self._livekit)))
         self.callers += new
+        self.tasks += placed
         await eventually(
             lambda: all(one.talking or one.released.is_set() for one in new),
             within=PICKED_UP_SECONDS,
             what="every call is answered",
         )
+        assert [
+            task.result() for task in placed if task.done() and task.result().outcome is Outcome.LOST
+        ] == []
         return new
 
     @property

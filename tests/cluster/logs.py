@@ -1,0 +1,53 @@
+"""What the pods logged, kept when a scenario fails: in files, and the lines about the failure's calls in its report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from infra.kind.cluster import Cluster
+from infra.kind.install import NAMESPACE
+from infra.kind.shell import KindError
+
+ROOM = re.compile(r"\bheld-[0-9a-f]+")
+LONGEST = 60
+"""Lines in a report; the files have all."""
+
+
+def keep(cluster: Cluster, directory: Path) -> list[Path]:
+    """Write the log of every pod that is still there, a file each, and what the cluster noted; returns the files.
+
+    What cannot be had is left out: the failure itself is the news.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    where = ("--namespace", NAMESPACE)
+    try:
+        names = cluster.kubectl("get", "pods", *where, "--output=name").split()
+    except KindError:
+        return []
+    wanted: dict[str, tuple[str, ...]] = {
+        name.partition("/")[2]: ("logs", name, "--all-containers", "--timestamps") for name in names
+    }
+    wanted["events"] = ("get", "events", "--sort-by=.lastTimestamp")
+    wanted["pods"] = ("get", "pods", "--output=wide")
+    for name, command in wanted.items():
+        try:
+            text = cluster.kubectl(*command, *where)
+        except KindError as error:
+            text = str(error)
+        files.append(directory / f"{name}.txt")
+        files[-1].write_text(text, encoding="utf-8")
+    return files
+
+
+def about(failure: str, files: list[Path]) -> list[str]:
+    """Lines that name a room which the failure names."""
+    rooms = set(ROOM.findall(failure))
+    lines = [
+        f"{file.stem}: {line}"
+        for file in files
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if rooms.intersection(ROOM.findall(line))
+    ]
+    return lines[-LONGEST:]
