@@ -31,6 +31,9 @@ nodes:
 )
 CREATE_SECONDS = 600
 READY_SECONDS = 300
+# kind gives its network plugin a tenth of a core. Ours answers for every new connection and runs iptables besides:
+# lookups take 0.04 s with a core, 0.2 s with a tenth (p99, measured).
+NETWORK_PLUGIN_CPU = "1"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,9 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
             f"--timeout={READY_SECONDS}s",
             within=READY_SECONDS,
         )
+        if offline:
+            limit = f"--limits=cpu={NETWORK_PLUGIN_CPU}"
+            cluster.kubectl("-n", "kube-system", "set", "resources", "daemonset/kindnet", limit)
         for kind, name in (("deployment", "coredns"), ("daemonset", "kindnet"), ("daemonset", "kube-proxy")):
             cluster.kubectl(
                 "-n", "kube-system", "rollout", "status", f"{kind}/{name}", f"--timeout={READY_SECONDS}s",

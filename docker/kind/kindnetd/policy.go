@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"strconv"
+	"strings"
 
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -12,9 +13,14 @@ import (
 
 const queue = 100
 
+// No table can have it: NFT_NAME_MAXLEN is 256, with the zero at the end.
+var impossibleName = strings.Repeat("x", 256)
+
 // enforce runs the policy engine: the kernel hands it the first packet of every connection, it answers with a verdict.
-// It would make nftables rules for that by itself; where the kernel has no nftables `queue` (CONFIG_NFT_QUEUE) that
-// fails, which the engine only logs, and queuePods' iptables rules do the same.
+// It would make nftables rules for that by itself, anew with every pod. Where the kernel has no nftables `queue`
+// (CONFIG_NFT_QUEUE) they are refused, which the engine only logs; but as the kernel takes the half made chain back, it
+// drops whatever waits for a verdict (nf_queue_nf_hook_drop): in each rollout lookups went unanswered. A table's name that
+// is refused at once leaves nothing to take back, and queuePods' iptables rules do what the engine's would.
 func enforce(ctx context.Context, client kubernetes.Interface, node string) {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	engine, err := networkpolicy.NewController(
@@ -23,7 +29,7 @@ func enforce(ctx context.Context, client kubernetes.Interface, node string) {
 		factory.Core().V1().Namespaces(),
 		factory.Core().V1().Pods(),
 		nil, nil, nil, nil,
-		networkpolicy.Config{QueueID: queue, NodeName: node, NFTableName: "kindnet-network-policies"},
+		networkpolicy.Config{QueueID: queue, NodeName: node, NFTableName: impossibleName},
 	)
 	if err != nil {
 		log.Fatal(err)
