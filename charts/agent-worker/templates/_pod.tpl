@@ -10,6 +10,12 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   {{- include "agent-worker.podSecurityContext" . | nindent 2 }}
+# A packet to the cluster's DNS that gets lost costs 1 s instead of the resolver's 5, which outlast a datastore's connect
+# timeout: calls were lost by it (seen with kind).
+dnsConfig:
+  options:
+    - {name: timeout, value: "1"}
+    - {name: attempts, value: "3"}
 {{- with .Values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}

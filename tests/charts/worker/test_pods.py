@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.runtime.datastores import mongodb, redis
 from tests.charts.render import Object
 from tests.charts.worker.rendering import as_it_is, one, pod, render, rendered, worker
 
@@ -42,6 +43,15 @@ def test_silent_connections_are_probed_in_the_pods_own_network_namespace(kind: s
     sysctls = {item["name"] for item in spec_of(kind, scenario)["securityContext"]["sysctls"]}
     # Those that Kubernetes holds for safe, from 1.29.
     assert sysctls == {f"net.ipv4.tcp_keepalive_{name}" for name in ("time", "intvl", "probes")}
+
+
+@pytest.mark.parametrize(("kind", "scenario"), POD_SPECS)
+def test_a_lookup_that_lost_a_packet_is_repeated_before_a_datastore_is_given_up(
+    kind: str, scenario: str
+) -> None:
+    options = {item["name"]: int(item["value"]) for item in spec_of(kind, scenario)["dnsConfig"]["options"]}
+    assert options["attempts"] > 1
+    assert options["timeout"] < min(redis.CONNECT_TIMEOUT_SECONDS, mongodb.CONNECT_TIMEOUT_MS / 1000)
 
 
 def test_slots_and_gauges_are_in_memory_and_what_waits_for_mongodb_is_not() -> None:

@@ -64,6 +64,7 @@ CONSTANTS = {
     ".runAsGroup": ({"10001"}, "the image's group"),
     ".fsGroup": ({"10001"}, "the image's group"),
     ".sysctls.value": ({"60", "10", "3"}, "keepalive"),
+    ".dnsConfig.options.value": ({"1", "3"}, "a lost packet to the DNS costs a second"),
     ".ephemeral-storage": ({"1024"}, "disk is the user's"),
     ".sizeLimit spool": ({"256"}, "disk is the user's"),
     "PriorityClass.value": ({"1000"}, "workers before batch jobs"),
