@@ -40,9 +40,10 @@ class Load:
             within=PICKED_UP_SECONDS,
             what="every call is answered",
         )
-        assert [
-            task.result() for task in placed if task.done() and task.result().outcome is Outcome.LOST
-        ] == []
+        lost = [
+            result for task in placed if task.done() and (result := task.result()).outcome is Outcome.LOST
+        ]
+        assert not lost, lost
         return new
 
     @property

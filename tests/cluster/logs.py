@@ -48,6 +48,6 @@ def about(failure: str, files: list[Path]) -> list[str]:
         f"{file.stem}: {line}"
         for file in files
         for line in file.read_text(encoding="utf-8").splitlines()
-        if rooms.intersection(ROOM.findall(line))
+        if rooms.intersection(ROOM.findall(line)) and "twirp.go" not in line
     ]
     return lines[-LONGEST:]

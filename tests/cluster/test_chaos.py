@@ -15,7 +15,7 @@ from tests.cluster.load import dropped, load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
 # Ends the process of one call: of those that LiveKit's fork server made, the first that is connected to MongoDB.
 KILL_A_JOB = """

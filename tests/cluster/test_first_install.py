@@ -12,7 +12,7 @@ from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800, func_only=True)]
 
 COUNT = (
     "import os, pymongo; print(pymongo.MongoClient(os.environ['MONGODB_URL'], maxPoolSize=1)"

@@ -22,7 +22,7 @@ from tests.cluster.load import Load, dropped, load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 
 # Until a server has given up a peer that answers nothing: the charts' keepalive, and TCP's own patience with what it
 # has sent; LiveKit notices a lost agent sooner.

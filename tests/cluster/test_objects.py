@@ -14,7 +14,7 @@ from tests.infra.provider.cluster import Cluster as Api
 from tests.infra.provider.projection import projected
 from tests.infra.stack import rendered
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
 
 
 @pytest.mark.parametrize("example", ["kind", "production"])

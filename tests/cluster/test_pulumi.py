@@ -26,7 +26,7 @@ from tests.cluster import pods
 from tests.cluster.conftest import HERE, OFFLINE, delete_namespace
 from tests.cluster.load import dropped, load
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400, func_only=True)]
 PASSWORD_INSIDE = "redis://me:hidden@x/0"
 
 Values = dict[str, Any]

@@ -15,7 +15,7 @@ from tests.cluster import pods
 from tests.cluster.load import Load, dropped, load
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800, func_only=True)]
 
 
 async def test_rolling_fast(cluster: Cluster, fast: Stack) -> None:

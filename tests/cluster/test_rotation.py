@@ -18,7 +18,7 @@ from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 
 NEXT = f"{stored.WORKER}-next"
 IN_REDIS = ("-n", NAMESPACE, "exec", "redis-0", "--container", "valkey", "--")

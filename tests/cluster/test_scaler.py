@@ -20,7 +20,7 @@ from tests.cluster.load import dropped, load
 from tests.cluster.metrics_api import metrics_api
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 # Five times its own period of 15 s, with a pod's start in it.
 ACTS_SECONDS = 120.0
 # One worker is wanted for no call, both for two calls, one again for a single call.

@@ -12,7 +12,7 @@ from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
 from infra.local.eventually import eventually
 from tests.cluster.test_first_install import transcripts
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 # What Kubernetes itself keeps in every namespace, and what comes and goes with a pod.
 OTHERS = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}

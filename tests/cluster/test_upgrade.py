@@ -20,7 +20,7 @@ from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 
 # Run in that commit's tree: its values are those that its own code writes, for the same stack file.
 VALUES = """
