@@ -1,17 +1,16 @@
-"""What the pods logged, kept when a scenario fails: in files, and the lines about the failure's calls in its report."""
+"""What the pods logged, kept when a scenario fails: in files, and what workers say about its calls in the report."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import NAMESPACE
+from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.shell import KindError
 
 ROOM = re.compile(r"\bheld-[0-9a-f]+")
-LONGEST = 60
-"""Lines in a report; the files have all."""
 
 
 def keep(cluster: Cluster, directory: Path) -> list[Path]:
@@ -42,12 +41,20 @@ def keep(cluster: Cluster, directory: Path) -> list[Path]:
 
 
 def about(failure: str, files: list[Path]) -> list[str]:
-    """Lines that name a room which the failure names."""
+    """What workers logged about the rooms that the failure names."""
     rooms = set(ROOM.findall(failure))
-    lines = [
-        f"{file.stem}: {line}"
+    return [
+        _short(file.stem, line)
         for file in files
+        if file.stem.startswith(FLEET)
         for line in file.read_text(encoding="utf-8").splitlines()
-        if rooms.intersection(ROOM.findall(line)) and "twirp.go" not in line
+        if rooms.intersection(ROOM.findall(line))
     ]
-    return lines[-LONGEST:]
+
+
+def _short(pod: str, line: str) -> str:
+    at, _, text = line.partition(" ")
+    if not text.startswith("{"):  # a crash is not logged as JSON
+        return f"{pod} {line}"
+    entry = json.loads(text)
+    return f"{pod} {at} {entry['level']}: {entry['message']}"
