@@ -13,7 +13,7 @@ from infra.kind.cluster import Cluster
 # Of /proc/<pid>/net/tcp: established, and closed by the client but not yet by the server.
 HELD = ("01", "08")
 PORTS = {"mongodb": 27017, "redis": 6379}
-PROGRAMS = {"mongodb": "ferretdb", "redis": "valkey-server"}
+PROGRAMS = {"mongodb": ("ferretdb", "mongod"), "redis": ("valkey-server",)}
 
 
 class Counting:
@@ -44,10 +44,10 @@ class Counting:
             self._pids[name] = self._find(PROGRAMS[name])
         return count
 
-    def _find(self, program: str) -> int:
+    def _find(self, programs: tuple[str, ...]) -> int:
         for process in psutil.process_iter(["name"]):
             try:
-                if process.info["name"] != program:
+                if process.info["name"] not in programs:
                     continue
                 groups = Path(f"/proc/{process.pid}/cgroup").read_text()
             except (psutil.Error, OSError):

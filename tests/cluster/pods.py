@@ -18,6 +18,15 @@ def workers(cluster: Cluster) -> list[dict[str, Any]]:
     return found
 
 
+def named(cluster: Cluster, name: str) -> dict[str, Any]:
+    return cluster.get("--namespace", NAMESPACE, f"pod/{name}")
+
+
+def restarts(pod: dict[str, Any]) -> int:
+    """Of its one container."""
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
 def ready(cluster: Cluster) -> list[dict[str, Any]]:
     """Those that take calls."""
     return [pod for pod in workers(cluster) if not deleted(pod) and is_ready(pod)]
@@ -33,8 +42,13 @@ def is_ready(pod: dict[str, Any]) -> bool:
 
 
 def ask(cluster: Cluster, program: str, **given: object) -> str:
-    """What this Python program prints in a worker's pod; `given` reaches it as a dictionary of that name, through
-    standard input, so that a password stands in no argument."""
+    """What this Python program prints in a worker's pod; see `ask_in`."""
+    return ask_in(cluster, f"deployment/{FLEET}", program, **given)
+
+
+def ask_in(cluster: Cluster, pod: str, program: str, **given: object) -> str:
+    """The same in this pod; `given` reaches the program as a dictionary of that name, through standard input, so that a
+    password stands in no argument."""
     text = f"given = {given!r}\n{program}"
-    inside = ("exec", "--stdin", f"deployment/{FLEET}", "--", "python", "-")
+    inside = ("exec", "--stdin", pod, "--", "python", "-")
     return cluster.kubectl("-n", NAMESPACE, *inside, stdin=text)

@@ -13,7 +13,7 @@ import pytest
 from infra.kind import cluster as clusters
 from infra.kind import install
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, Stack
+from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.kind.shell import KindError
 from infra.local.eventually import eventually
 from tests.cluster import pods
@@ -89,6 +89,7 @@ async def test_partition(cluster: Cluster, fast: Stack) -> None:
             try:
                 await _let_go(cluster, watch, cut_off)
                 await _only_its_calls_are_lost(fast, calls, watch)
+                assert _still_counted(cluster, cut_off), "the quota holds its place: it may come back"
             finally:
                 await asyncio.to_thread(_forward, cluster, node, cut_off, "--delete")
             watch.mark("healed")
@@ -129,6 +130,13 @@ async def _let_go(cluster: Cluster, watch: Watch, pod: dict[str, Any]) -> None:
             what=f"{name} let go of {address}",
         )
         watch.say(f"{name} kept the connections of who had vanished for {loop.time() - began:.0f} s")
+
+
+def _still_counted(cluster: Cluster, pod: dict[str, Any]) -> bool:
+    """A worker that exists, and one of those in the quota."""
+    names = [one["metadata"]["name"] for one in pods.workers(cluster)]
+    used = cluster.get("-n", NAMESPACE, f"resourcequota/{FLEET}")["status"]["used"]["pods"]
+    return pod["metadata"]["name"] in names and int(used) == len(names)
 
 
 def _none(counting: Counting, name: str, address: str) -> Callable[[], bool]:

@@ -17,19 +17,25 @@ from infra.budget import solve
 from infra.components.charts import merged
 from infra.config import parse_config
 from infra.kind import engine, images, install
+from infra.kind.__main__ import first_call
 from infra.kind.cluster import Cluster
-from infra.kind.deploy import WORKER_SECRET, forget, kind_stack, kind_values
+from infra.kind.deploy import WORKER_SECRET, deploy, forget, kind_stack, kind_values
 from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import SECRETS, Answer, PulumiStack
 from infra.local.eventually import eventually
 from tests.cluster import pods
 from tests.cluster.conftest import HERE, OFFLINE, delete_namespace
 from tests.cluster.load import dropped, load
+from tests.cluster.watching import OUTPUT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400, func_only=True)]
 PASSWORD_INSIDE = "redis://me:hidden@x/0"
 
 Values = dict[str, Any]
+
+
+TRANSCRIPT = OUTPUT / "pulumi.txt"
+"""What the engine said; infra/README.md quotes it."""
 
 
 @pytest.fixture
@@ -45,6 +51,8 @@ async def test_pulumi(
     cluster: Cluster, built: tuple[engine.Engine, images.Images], stack: PulumiStack
 ) -> None:
     """One story, in this order."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    TRANSCRIPT.unlink(missing_ok=True)
     fleet = kind_values(built[1], offline=OFFLINE, file=HERE / "fast.yaml")["fleet"]
     own = {"fleet": fleet, "deployment": {"data": "keep"}}
     values = merged(kind_values(built[1], offline=OFFLINE), own)
@@ -55,6 +63,14 @@ async def test_pulumi(
     await grows(cluster, stack, merged(values, {"fleet": {"jobs": 6}}))
     await shrinks_in_two_steps(cluster, stack, values)
     await takes_the_data_when_told_twice(cluster, stack, values)
+
+
+@pytest.mark.usefixtures("stack")
+async def test_kind_up(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
+    """What `make kind-up` does once the cluster is there."""
+    deployed = await asyncio.to_thread(deploy, cluster, built[1], offline=OFFLINE)
+    await first_call(install.line(cluster, WORKER_SECRET))
+    assert "MongoDB" in deployed.run("stack", "output", "budget_table").text
 
 
 async def refuses_what_a_chart_would_take(stack: PulumiStack, values: Values) -> None:
@@ -175,20 +191,26 @@ def quota(cluster: Cluster) -> str:
 
 
 async def up(stack: PulumiStack, *options: str) -> Answer:
-    return await asyncio.to_thread(stack.up, *options)
+    return noted(f"up {' '.join(options)}", await asyncio.to_thread(stack.up, *options))
 
 
 async def preview(stack: PulumiStack) -> Answer:
-    return await asyncio.to_thread(stack.preview)
+    return noted("preview", await asyncio.to_thread(stack.preview))
 
 
 async def refresh(stack: PulumiStack) -> Answer:
     """Its status is not 0 where the cluster is not what the state says."""
-    return await asyncio.to_thread(stack.run, "refresh", "--yes", "--expect-no-changes")
+    return noted("refresh", await asyncio.to_thread(stack.run, "refresh", "--yes", "--expect-no-changes"))
 
 
 async def destroy(stack: PulumiStack) -> Answer:
-    return await asyncio.to_thread(stack.run, "destroy", "--yes")
+    return noted("destroy", await asyncio.to_thread(stack.run, "destroy", "--yes"))
+
+
+def noted(command: str, answer: Answer) -> Answer:
+    with TRANSCRIPT.open("a", encoding="utf-8") as file:
+        file.write(f"$ pulumi {command}\n{answer.text}\nexit status {answer.status}\n\n")
+    return answer
 
 
 async def answered(cluster: Cluster, number: int) -> None:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800, func_only=True)]
 
 
 async def test_rolling_fast(cluster: Cluster, fast: Stack) -> None:
-    """Two rollouts within one grace period, every slot of both generations taken: the solver's peak is reached."""
+    """Two rollouts within one grace period, all slots of both generations taken: the solver's peak is reached."""
     with Watch(cluster, fast, "rolling-fast") as watch:
         async with load(install.line(cluster)) as calls:
             for _ in range(2):
@@ -42,6 +42,7 @@ async def test_rolling_strict(cluster: Cluster, strict: Stack) -> None:
             watch.calls(calls.talking)
             await end(cluster, strict, calls, watch)
     within_budget(watch)
+    assert watch.trace.peak == strict.solution.fleet.workers_at_peak
 
 
 async def roll(cluster: Cluster, stack: Stack, watch: Watch) -> None:

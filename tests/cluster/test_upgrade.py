@@ -41,17 +41,20 @@ async def test_upgrade(cluster: Cluster, fast: Stack, tmp_path: Path) -> None:
         async with load(install.line(cluster)) as calls:
             await calls.hold(fast.solution.fleet.jobs)
             watch.calls(calls.talking)
+            before = install.fingerprint(cluster)
             watch.mark("rollout")
             await asyncio.to_thread(install.install, cluster, fast)
+            assert install.fingerprint(cluster) != before
             watch.calls(calls.talking)
             await end(cluster, fast, calls, watch)
     within_budget(watch)
 
 
 def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, object]]]:
-    """The charts before the last commit that changed them, and their values."""
+    """The charts before the last commit that changed what they render, and their values."""
     try:
-        last = _git("rev-list", "-1", "HEAD", "--", "charts").decode().strip()
+        rendered = ("charts/*/templates/*.yaml", "charts/*/templates/*.tpl", "charts/*/values.yaml")
+        last = _git("rev-list", "-1", "HEAD", "--", *rendered).decode().strip()
         packed = _git("archive", f"{last}~1", "charts", "infra", "agent", "tests/cluster/fast.yaml")
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")

@@ -129,5 +129,5 @@ WATCHED: list[Watch] = []
 
 def within_budget(watch: Watch) -> None:
     for name in PORTS:
-        assert watch.peak(name) <= watch.budget(name)
+        assert 0 < watch.peak(name) <= watch.budget(name)
     assert watch.trace.peak <= watch.stack.solution.fleet.workers_at_peak

@@ -50,7 +50,6 @@ def test_what_is_recorded_is_read_back(tmp_path: Path) -> None:
     recorder.pod(pod("a", "Running", ready=True))
     recorder.pod(pod("a", "Running"))  # its probe failed once
     recorder.pod(pod("b", "Pending"))
-    recorder.refused("exceeded quota")
     recorder.connections({"mongodb": 3})
     recorder.pod(pod("a", "Running", deleting=True))
     recorder.pod(pod("a", "Running", deleting=True), deleted=True)
@@ -67,7 +66,6 @@ def test_what_is_recorded_is_read_back(tmp_path: Path) -> None:
     ]
     assert trace.peak == 2
     assert [mark.mark for mark in trace.marks] == ["rollout"]
-    assert len(trace.refused) == 1
     assert trace.samples[0].connections == {"mongodb": 3}
 
 
@@ -79,7 +77,7 @@ def test_a_pod_that_failed_holds_nothing() -> None:
     ("lines", "problem"),
     [
         ('{"format": "other"}', "accepted: a first line"),
-        ('{"at": 2, "refused": "x"}\n{"at": 1, "refused": "x"}', ":3: at 1 after 2"),
+        ('{"at": 2, "mark": "healed"}\n{"at": 1, "mark": "healed"}', ":3: at 1 after 2"),
         ('{"at": 1, "pod": "a", "generation": "6f", "node": "", "phase": "running"}', "accepted: pending,"),
         ('{"at": 1, "mark": "eclipse"}', "accepted: rollout,"),
         ('{"at": 1}', "accepted: a line with pod"),

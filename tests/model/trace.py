@@ -7,15 +7,13 @@ began (as its watcher saw it), in order.
      "replicas": 4, "surge": 2, "quota_pods": 8, "grace_seconds": 60}
     {"at": 0.0, "mark": "rollout"}
     {"at": 0.4, "pod": "agent-6f-x1", "generation": "6f", "node": "kind-worker", "phase": "pending"}
-    {"at": 1.2, "refused": "exceeded quota"}
     {"at": 1.5, "connections": {"mongodb": 42, "redis": 21}}
 
 Phases, each pod's in this order, where a fast pod may skip some: `pending` (the object exists, no container runs),
 `starting` (a container runs, not ready), `ready`, `terminating` (deleted, still there: it may hold connections),
-`gone`. Marks are what the experimenter did: `rollout`, `scale` (with `replicas`), `delete` and `partition` (with
-`pod`), `drain` and `node-lost` (with `node`), `healed`.
-`quota_pods` is null where no quota held. `refused` is a pod that the quota kept out (an event FailedCreate).
-`connections` are the servers' own counts; both may be left out.
+`gone`. Marks are what the experimenter did: `rollout`, `scale` (with `replicas`), `kill` (with `what`),
+`partition` (with `pod`), `drain` and `node-lost` (with `node`), `healed`.
+`quota_pods` is null where no quota held. `connections` are counted at the servers, and may be left out.
 
     recorder = Recorder(path, Header(what=…, replicas=4, …))
     for event in watch:  # each ADDED, MODIFIED, DELETED of the fleet's pods
@@ -33,7 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Phase = Literal["pending", "starting", "ready", "terminating", "gone"]
-Mark = Literal["rollout", "scale", "delete", "drain", "node-lost", "partition", "healed"]
+Mark = Literal["rollout", "scale", "kill", "drain", "node-lost", "partition", "healed"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 MARKS: tuple[Mark, ...] = get_args(Mark)
 FORMAT = "pod-trace/1"
@@ -77,7 +75,7 @@ class MarkEvent:
 
 @dataclass(frozen=True)
 class Sample:
-    """The servers' own counts of open connections."""
+    """Open connections, counted at the servers."""
 
     at: float
     connections: Mapping[str, int]
@@ -90,8 +88,6 @@ class Trace:
     header: Header
     pods: tuple[PodEvent, ...]
     marks: tuple[MarkEvent, ...]
-    refused: tuple[float, ...]
-    """When the quota kept a pod out."""
     samples: tuple[Sample, ...]
 
     def by_phase(self) -> Iterator[tuple[float, Counter[Phase]]]:
@@ -119,7 +115,6 @@ def read(path: Path) -> Trace:
         raise ValueError(f'{path}:{number}: accepted: a first line with "format": "{FORMAT}"')
     pods: list[PodEvent] = []
     marks: list[MarkEvent] = []
-    refused: list[float] = []
     samples: list[Sample] = []
     last: dict[str, int] = {}
     before = 0.0
@@ -139,13 +134,11 @@ def read(path: Path) -> Trace:
             case {"mark": mark, **detail}:
                 _one_of(MARKS, mark, where)
                 marks.append(MarkEvent(at, mark, detail))
-            case {"refused": _}:
-                refused.append(at)
             case {"connections": connections}:
                 samples.append(Sample(at, connections))
             case _:
-                raise ValueError(f"{where}: accepted: a line with pod, mark, refused or connections")
-    return Trace(Header(**first), tuple(pods), tuple(marks), tuple(refused), tuple(samples))
+                raise ValueError(f"{where}: accepted: a line with pod, mark or connections")
+    return Trace(Header(**first), tuple(pods), tuple(marks), tuple(samples))
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -189,12 +182,8 @@ class Recorder:
         """Note what the experimenter does now."""
         self._note(mark=mark, **detail)
 
-    def refused(self, reason: str) -> None:
-        """Note that the quota kept a pod out."""
-        self._note(refused=reason)
-
     def connections(self, counts: Mapping[str, int]) -> None:
-        """Note the servers' own counts."""
+        """Note what was counted at the servers."""
         self._note(connections=dict(counts))
 
     def close(self) -> None:

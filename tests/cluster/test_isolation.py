@@ -1,0 +1,91 @@
+"""Who reaches whom (enforced by kube-network-policies), and what the namespace's label refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.kind.cluster import Cluster
+from infra.kind.install import NAMESPACE, Stack
+from infra.kind.shell import KindError
+from tests.cluster import pods
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+
+DATASTORES = ["mongodb:27017", "redis:6379"]
+API_SERVER = "kubernetes.default:443"
+# Names are resolved outside the try: a lookup that fails would look like a closed port.
+LOOK = """
+import json, socket
+open_ones = []
+for target in given["targets"]:
+    host, port = target.rsplit(":", 1)
+    address = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+    try:
+        socket.create_connection(address, 5).close()
+        open_ones.append(target)
+    except OSError:
+        pass
+print(json.dumps(open_ones))
+"""
+
+
+def test_isolation(cluster: Cluster, fast: Stack) -> None:
+    """A worker reaches the datastores, but no worker nor the API server; a stranger only the latter."""
+    here, there = pods.ready(cluster)[:2]
+    targets = [*DATASTORES, API_SERVER, f"{there['status']['podIP']}:8081"]
+    assert json.loads(pods.ask_in(cluster, here["metadata"]["name"], LOOK, targets=targets)) == DATASTORES
+    image = fast.values()["agent-worker"]["image"]
+    script = f"given = {{'targets': {targets!r}}}\n{LOOK}"
+    assert json.loads(_run(cluster, _pod(f"{image['repository']}:{image['tag']}", script))) == [API_SERVER]
+
+
+def test_pod_security(cluster: Cluster, fast: Stack) -> None:
+    """Root is refused by the API server, whoever asks: the namespace is `restricted`."""
+    image = fast.values()["agent-worker"]["image"]
+    pod = _pod(f"{image['repository']}:{image['tag']}", "")
+    pod["spec"]["containers"][0]["securityContext"]["privileged"] = True
+    with pytest.raises(KindError, match="violates PodSecurity"):
+        cluster.apply([pod])
+
+
+def _run(cluster: Cluster, pod: dict[str, Any]) -> str:
+    """What it prints."""
+    cluster.apply([pod])
+    try:
+        cluster.kubectl(
+            "-n", NAMESPACE, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/stranger", "--timeout=120s",
+            within=150,
+        )  # fmt: skip
+        return cluster.kubectl("-n", NAMESPACE, "logs", "stranger")
+    finally:
+        cluster.kubectl("-n", NAMESPACE, "delete", "pod", "stranger", "--grace-period=0", "--force")
+
+
+def _pod(image: str, script: str) -> dict[str, Any]:
+    """A pod called stranger that is no worker, and whom `restricted` lets in."""
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "stranger", "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "stranger",
+                    "image": image,
+                    "command": ["python", "-c", script],
+                    "securityContext": security,
+                }
+            ],
+        },
+    }
