@@ -67,7 +67,8 @@ A sharded cluster does not help by itself: a driver connects to every mongos it 
 each job is told of one only, on its own machine: a mongos on every machine of the workers' node pool
 (`mongodb.routers`), which holds {router_pool} connections to each member, whatever number of jobs stands
 before it. So the shards' connections follow machines, not calls. Callers and transcripts are then in one
-place for all cells; Redis and LiveKit stay each cell's own. On paper: no mongos was to be had for a test, and
+place for all cells; Redis and LiveKit stay each cell's own; a proxy for Redis saves nothing that runs out
+([measured](../tests/benchmarks/MULTIPLEXER.md)). On paper: no mongos was to be had for a test, and
 what it costs in milliseconds is the network's way to the same machine and back.
 
 {sharded}

@@ -44,10 +44,10 @@ def deploy(cluster: Cluster, images: built.Images, *, offline: bool) -> PulumiSt
     return stack
 
 
-def kind_values(images: built.Images, *, offline: bool, file: Path = STACK) -> dict[str, Any]:
-    """The config of a stack file, with the images as they were built here. Raises KindError."""
+def kind_values(images: built.Images, *, offline: bool) -> dict[str, Any]:
+    """The config of the stack file, with the images as they were built here. Raises KindError."""
     try:
-        values, problems = read_stack_file(file)
+        values, problems = read_stack_file(STACK)
     except ConfigError as error:
         raise KindError(str(error)) from None
     if problems:

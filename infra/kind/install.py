@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -93,17 +92,11 @@ def server_values(tags: dict[str, str], *, offline: bool) -> dict[str, dict[str,
     return values
 
 
-def stack(
-    images: built.Images,
-    *,
-    offline: bool,
-    file: Path = STACK,
-    changes: Mapping[str, object] = MappingProxyType({}),
-) -> Stack:
+def stack(images: built.Images, *, offline: bool, changes: Mapping[str, object]) -> Stack:
     """What the stack file asks for, with some dotted keys changed. Raises KindError when it does not fit."""
-    solution = solve(apply_overrides(load_config(file), changes))
+    solution = solve(apply_overrides(load_config(STACK), changes))
     if not solution.fits:
-        raise KindError(f"{file}: does not fit; `make budget STACK={file}` says what would")
+        raise KindError(f"{STACK} with {changes}: does not fit")
     return Stack(solution, images.tags, offline)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,10 @@ from tests.cluster import logs
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
-HERE = Path(__file__).parent
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
+# What scenarios change of infra/Pulumi.kind.yaml: calls outlast two rollouts.
+LONG_CALLS: dict[str, object] = {"fleet.max_call_seconds": 240}
+STRICT: dict[str, object] = {"fleet.rolling": {"mode": "strict", "surge": 1, "failure_spare": 1}}
 
 
 @pytest.fixture(scope="session")
@@ -53,13 +54,13 @@ def delete_namespace(cluster: Cluster) -> None:
 @pytest.fixture
 def fast(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
     """Installed: two workers of two slots, paid for two rollouts within a grace period."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, file=HERE / "fast.yaml"))
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=LONG_CALLS))
 
 
 @pytest.fixture
 def strict(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
     """Installed: the same promise, rolled strictly."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, file=HERE / "strict.yaml"))
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=LONG_CALLS | STRICT))
 
 
 def _installed(cluster: Cluster, stack: Stack) -> Stack:

@@ -31,8 +31,6 @@ def test_objects(bare: Cluster, example: str) -> None:
         )
         for item in rendered(merged(values, {"deployment": {"namespace": namespace}})):
             asked = without_marks(item)
-            if asked["kind"] == "Namespace":
-                continue
             applied = api.apply(asked, dry_run=True)
             assert applied.warnings == ()
             assert projected(applied.live, asked) == asked

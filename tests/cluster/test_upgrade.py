@@ -16,6 +16,7 @@ from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FIRST, FLEET, Stack
 from infra.local.go_toolchain import ROOT
+from tests.cluster.conftest import LONG_CALLS
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -24,10 +25,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 
 # Run in that commit's tree: its values are those that its own code writes, for the same stack file.
 VALUES = """
-import json, sys, pathlib
+import json, sys
 from infra.kind import images, install
-tags, offline, file = json.load(sys.stdin)
-print(json.dumps(install.stack(images.Images(tags), offline=offline, file=pathlib.Path(file)).values()))
+tags, offline, changes = json.load(sys.stdin)
+print(json.dumps(install.stack(images.Images(tags), offline=offline, changes=changes).values()))
 """
 
 
@@ -55,12 +56,12 @@ def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, 
     try:
         rendered = ("charts/*/templates/*.yaml", "charts/*/templates/*.tpl", "charts/*/values.yaml")
         last = _git("rev-list", "-1", "HEAD", "--", *rendered).decode().strip()
-        packed = _git("archive", f"{last}~1", "charts", "infra", "agent", "tests/cluster/fast.yaml")
+        packed = _git("archive", f"{last}~1", "charts", "infra", "agent")
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(directory, filter="data")
-    given = json.dumps([stack.images, stack.offline, str(directory / "tests/cluster/fast.yaml")])
+    given = json.dumps([stack.images, stack.offline, LONG_CALLS])
     written = subprocess.run(
         [sys.executable, "-c", VALUES], cwd=directory, input=given, check=True, capture_output=True, text=True
     )

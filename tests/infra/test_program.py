@@ -123,7 +123,7 @@ def test_labels_and_registry_reach_every_chart_and_own_values_win() -> None:
     assert charts["agents-redis"]["auth"] == {"existingSecret": "redis-users"}
 
 
-def test_operators_come_first() -> None:
+def test_an_operator_is_a_release_of_its_own_version_and_namespace() -> None:
     operator = {
         "chart": "o",
         "repository": "https://charts.example/o",
