@@ -127,7 +127,7 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
             )  # fmt: skip
     except KindError as error:
         raise KindError(
-            f"{error}\n  a look inside: docker exec {cluster.control_plane} crictl ps -a"
+            f"{error}\n  a look inside: docker exec {cluster.control_plane} journalctl --unit kubelet --lines 50"
         ) from error
     return cluster
 
