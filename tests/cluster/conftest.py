@@ -11,14 +11,11 @@ from infra.kind import cluster as clusters
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
-from tests.cluster import logs
+from tests.cluster import logs, stacks
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
-# What scenarios change of infra/Pulumi.kind.yaml: calls outlast two rollouts.
-LONG_CALLS: dict[str, object] = {"fleet.max_call_seconds": 240}
-STRICT: dict[str, object] = {"fleet.rolling": {"mode": "strict", "surge": 1, "failure_spare": 1}}
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +51,13 @@ def delete_namespace(cluster: Cluster) -> None:
 @pytest.fixture
 def fast(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
     """Installed: two workers of two slots, paid for two rollouts within a grace period."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=LONG_CALLS))
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=stacks.FAST))
 
 
 @pytest.fixture
 def strict(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
     """Installed: the same promise, rolled strictly."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=LONG_CALLS | STRICT))
+    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=stacks.STRICT))
 
 
 def _installed(cluster: Cluster, stack: Stack) -> Stack:

@@ -14,8 +14,8 @@ from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.local.caller import Outcome
 from infra.local.eventually import eventually
-from tests.cluster import pods
-from tests.cluster.conftest import LONG_CALLS, OFFLINE
+from tests.cluster import pods, stacks
+from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load
 from tests.cluster.metrics_api import metrics_api
 from tests.cluster.watching import Watch, within_budget
@@ -30,7 +30,7 @@ BY_HPA = {"by": "hpa", "scaleDownStabilizationSeconds": 15, "hpa": {"rule": Fals
 
 async def test_scaler(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
     docker, made = built
-    stack = install.stack(made, offline=OFFLINE, changes=LONG_CALLS | ONE_SLOT_FREE)
+    stack = install.stack(made, offline=OFFLINE, changes=stacks.FAST | ONE_SLOT_FREE)
     scaled = stack.with_fleet(scaling=BY_HPA)
     install.install(cluster, scaled)
     with metrics_api(docker, cluster, scaled), Watch(cluster, scaled, "scaler") as watch:

@@ -16,7 +16,7 @@ from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FIRST, FLEET, Stack
 from infra.local.go_toolchain import ROOT
-from tests.cluster.conftest import LONG_CALLS
+from tests.cluster import stacks
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -61,7 +61,7 @@ def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, 
         pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(directory, filter="data")
-    given = json.dumps([stack.images, stack.offline, LONG_CALLS])
+    given = json.dumps([stack.images, stack.offline, stacks.FAST])
     written = subprocess.run(
         [sys.executable, "-c", VALUES], cwd=directory, input=given, check=True, capture_output=True, text=True
     )
