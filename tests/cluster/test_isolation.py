@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import NAMESPACE, Stack
+from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.kind.shell import KindError
 from tests.cluster import pods
 
@@ -37,15 +37,13 @@ def test_isolation(cluster: Cluster, fast: Stack) -> None:
     here, there = pods.ready(cluster)[:2]
     targets = [*DATASTORES, API_SERVER, f"{there['status']['podIP']}:8081"]
     assert json.loads(pods.ask_in(cluster, here["metadata"]["name"], LOOK, targets=targets)) == DATASTORES
-    image = fast.values()["agent-worker"]["image"]
     script = f"given = {{'targets': {targets!r}}}\n{LOOK}"
-    assert json.loads(_run(cluster, _pod(f"{image['repository']}:{image['tag']}", script))) == [API_SERVER]
+    assert json.loads(_run(cluster, _pod(fast, script))) == [API_SERVER]
 
 
 def test_pod_security(cluster: Cluster, fast: Stack) -> None:
     """A pod on its node's own network is refused by the API server, whoever asks: the namespace is `restricted`."""
-    image = fast.values()["agent-worker"]["image"]
-    pod = _pod(f"{image['repository']}:{image['tag']}", "")
+    pod = _pod(fast, "")
     pod["spec"]["hostNetwork"] = True
     with pytest.raises(KindError, match="violates PodSecurity"):
         cluster.apply([pod])
@@ -64,8 +62,9 @@ def _run(cluster: Cluster, pod: dict[str, Any]) -> str:
         cluster.kubectl("-n", NAMESPACE, "delete", "pod", "stranger", "--grace-period=0", "--force")
 
 
-def _pod(image: str, script: str) -> dict[str, Any]:
-    """A pod called stranger that is no worker, and whom `restricted` lets in."""
+def _pod(stack: Stack, script: str) -> dict[str, Any]:
+    """A pod called stranger, of the workers' image but none of them, and whom `restricted` lets in."""
+    image = stack.values()[FLEET]["image"]
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     return {
         "apiVersion": "v1",
@@ -82,7 +81,7 @@ def _pod(image: str, script: str) -> dict[str, Any]:
             "containers": [
                 {
                     "name": "stranger",
-                    "image": image,
+                    "image": f"{image['repository']}:{image['tag']}",
                     "command": ["python", "-c", script],
                     "securityContext": security,
                 }

@@ -23,7 +23,7 @@ from infra.kind.deploy import WORKER_SECRET, deploy, forget, kind_stack, kind_va
 from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import SECRETS, Answer, PulumiStack
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import pods, stacks
 from tests.cluster.conftest import OFFLINE, delete_namespace
 from tests.cluster.load import dropped, load
 from tests.cluster.watching import OUTPUT
@@ -53,7 +53,7 @@ async def test_pulumi(
     """One story, in this order."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     TRANSCRIPT.unlink(missing_ok=True)
-    own = {"fleet": {"max_call_seconds": 240}, "deployment": {"data": "keep"}}
+    own = {"fleet": {"max_call_seconds": stacks.MAX_CALL_SECONDS}, "deployment": {"data": "keep"}}
     values = merged(kind_values(built[1], offline=OFFLINE), own)
     await refuses_what_a_chart_would_take(stack, values)
     await deploys_once(cluster, stack, values)
