@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS, Caller, Transcript, session_key
-from agent.runtime import AgentRuntimeError, metrics
+from agent.runtime import AgentRuntimeError, SettingsError, metrics
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import create_indexes
 from agent.runtime.datastores.mongodb_spool import restore
@@ -39,9 +39,13 @@ async def expire() -> None:
 async def restore_spooled() -> None:
     """Store the documents in AGENT_SPOOL_DIRECTORY that MongoDB had not taken; workers do this by themselves."""
     directory = SpoolSettings.from_environment().directory
+    if not directory.is_dir():
+        raise SettingsError(f"environment: AGENT_SPOOL_DIRECTORY={str(directory)!r}: no such directory")
     async with mongodb(DOCUMENTS) as database:
-        stored = await restore(database, directory)
-    print(f"documents stored from {directory}: {stored}")
+        done = await restore(database, directory)
+    print(
+        f"documents stored from {directory}: {done.stored}, set aside: {done.set_aside}, waiting: {done.left}"
+    )
 
 
 async def forget(caller_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -12,12 +13,13 @@ from typing import Any
 
 from beanie.operators import Inc, Set
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, JobContext
+from livekit.agents.llm import ChatContext
 from livekit.agents.voice.room_io import RoomOptions
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS, Caller, Message, Transcript, session_key
-from agent.runtime import LifespanServer
+from agent.runtime import LifespanServer, takeover_of
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import check_indexes
 from agent.runtime.datastores.mongodb_spool import restoring, store
@@ -70,23 +72,34 @@ def new_session() -> AgentSession[None]:
 
 
 class Assistant(Agent):
-    """Counts its turns in Redis, so that whoever else serves this caller knows where the call stands."""
+    """Keeps what was said in Redis at each turn, so that a job that takes the call over knows where it stands."""
 
-    def __init__(self, call: Call) -> None:
-        super().__init__(instructions="You are a friendly assistant. Answer in one or two sentences.")
+    def __init__(self, call: Call, said: ChatContext | None) -> None:
+        instructions = "You are a friendly assistant. Answer in one or two sentences."
+        super().__init__(instructions=instructions, chat_ctx=said or NOT_GIVEN)
         self._call = call
+        self._greeting = "Say that you are back, and go on." if said else "Greet the caller."
 
     async def on_enter(self) -> None:
-        self.session.generate_reply(instructions="Greet the caller.")
+        self.session.generate_reply(instructions=self._greeting)
 
-    async def llm_node(self, *args: Any, **kwargs: Any) -> Any:
+    async def llm_node(self, chat_ctx: ChatContext, *args: Any, **kwargs: Any) -> Any:
         key = session_key(self._call.caller_id)
         try:
             await self._call.redis.hincrby(key, "turns", 1)
+            await self._call.redis.hset(key, "said", json.dumps(chat_ctx.to_dict(exclude_timestamp=False)))
             await self._call.redis.expire(key, SESSION_STATE_SECONDS)
         except RedisError as error:  # an answer is worth more than its count
             logger.warning("a turn was not counted: %s", type(error).__name__)
-        return Agent.default.llm_node(self, *args, **kwargs)
+        return Agent.default.llm_node(self, chat_ctx, *args, **kwargs)
+
+
+async def said_before(ctx: JobContext, call: Call) -> ChatContext | None:
+    """The conversation so far, where this job takes over from one that died; else None."""
+    if not takeover_of(ctx):
+        return None
+    said = await call.redis.hget(session_key(call.caller_id), "said")
+    return ChatContext.from_dict(json.loads(said)) if said else None
 
 
 async def save_transcript(ctx: JobContext, call: Call) -> None:
@@ -115,7 +128,21 @@ async def say_goodbye(_: JobContext, call: Call) -> None:
         await call.session.generate_reply(instructions="The time is up: say goodbye.")
 
 
-@server.rtc_session(on_session_end=save_transcript, on_time_limit=say_goodbye)
+async def pause(_: JobContext, call: Call) -> None:
+    """The caller vanished, and may be back within AGENT_REJOIN_SECONDS: say nothing to nobody."""
+    if call.session is not None:
+        await call.session.interrupt()
+
+
+async def go_on(_: JobContext, call: Call) -> None:
+    """Somebody is there again, and may have missed the last words."""
+    if call.session is not None:
+        await call.session.generate_reply(instructions="The line was interrupted: go on where you were.")
+
+
+@server.rtc_session(
+    on_session_end=save_transcript, on_time_limit=say_goodbye, on_caller_lost=pause, on_caller_back=go_on
+)
 async def entrypoint(ctx: JobContext, call: Call) -> None:
     await ctx.connect()
     call.caller_id = (await ctx.wait_for_participant()).identity
@@ -127,7 +154,7 @@ async def entrypoint(ctx: JobContext, call: Call) -> None:
     )
     call.session = new_session()
     await call.session.start(
-        Assistant(call),
+        Assistant(call, await said_before(ctx, call)),
         room=ctx.room,
         room_options=RoomOptions(
             audio_input=call.session.stt is not None, audio_output=call.session.tts is not None

@@ -35,6 +35,10 @@ class Capacity:
         """Jobs that hold a slot or are about to."""
         return len(self._pending.union(self._active_job_ids()))
 
+    def is_starting(self, job_id: str) -> bool:
+        """Accepted, and not yet handed to a process."""
+        return job_id in self._pending
+
     async def admit(self, request: JobRequest, decide: RequestHook | None = None) -> None:
         """Answer a job request: refused when every slot is taken, else `decide(request)`, which by default accepts.
 

@@ -8,35 +8,18 @@ the room. That none took it shows only by waiting long enough.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
 
 from livekit import api
-from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 
-from agent.runtime.errors import AgentRuntimeError
+from agent.runtime.errors import Busy, LiveKitUnreachable
+from agent.runtime.placing import ANSWER_SECONDS, Placed, Placing
 
-POLL_SECONDS = 0.2
-FIRST_PAUSE_SECONDS = 0.25
-BACKOFF_CAP_SECONDS = 5.0
-# livekit-server 1.13 notes an accepted job in the dispatch only after it has asked all nodes who serves the agent; once
-# a minute, and after a worker registered, that takes its CheckEnabledTimeout of 5 s (pkg/agent/client.go; measured).
-ANSWER_SECONDS = 6.0
+__all__ = ["ANSWER_SECONDS", "Busy", "LiveKitUnreachable", "Placed", "place_call"]
 
-
-@dataclass(frozen=True)
-class Placed:
-    """A call that a worker took."""
-
-    room: str
-    dispatch_id: str
-    attempts: int
-    waited_seconds: float
-
-
-class Busy(AgentRuntimeError):
-    """No worker took the call within the time given: every slot is taken, or no worker of that name is registered."""
+# What livekit-server lets anybody join (limit.max_room_name_length, its default); it dispatches agents to longer ones.
+ROOM_NAME_BYTES = 256
 
 
 async def place_call(
@@ -45,63 +28,47 @@ async def place_call(
     agent_name: str,
     room: str,
     metadata: str = "",
+    deployment: str = "",
+    attributes: Mapping[str, str] | None = None,
     wait_seconds: float = 30.0,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> Placed:
-    """Ask for an agent in `room`, again and again with growing, jittered pauses, until one comes or the time is over.
+    """Have an agent in `room`: ask again and again, with growing, jittered pauses, until one comes or the time is over.
+
+    An agent of that name and deployment that is in the room, or on its way, is taken for it: asked three times, one
+    comes. If this ends without an agent, by a cancel too, what it asked for is withdrawn.
 
     Args:
-        wait_seconds: longest time in all; what a caller bears to hear it ring.
+        deployment: of the agent (`LIVEKIT_AGENT_DEPLOYMENT` of its workers); "" is the one without a name.
+        attributes: of the dispatch, for the job's `ctx.job.attributes`.
+        wait_seconds: longest time in all, LiveKit's own answers included; what a caller bears to hear it ring.
+            Only withdrawing comes on top: milliseconds, and at most 2 s where LiveKit does not answer.
         answer_seconds: how long an attempt may stay unanswered before it counts as refused by all.
 
     Raises:
-        Busy: nobody took the call; the last attempt was withdrawn. Should a worker have taken it in that very moment,
-            its job ends by itself after `AGENT_JOIN_TIMEOUT_SECONDS`, since nobody joins.
-        livekit.api.ServerError: LiveKit refused the request itself (credentials, room name).
+        Busy: nobody took the call.
+        LiveKitUnreachable: LiveKit did not answer at last. Errors that may pass (a network's, a 5xx) are tried again
+            until then: no aiohttp.ClientError comes out of here.
+        livekit.api.ServerError: LiveKit refused the request itself (credentials, deployment).
+        ValueError: a room name that nobody can join, or a time that is none.
     """
-    started = time.monotonic()
-    pause = FIRST_PAUSE_SECONDS
-    attempts = 0
-    while True:
-        attempts += 1
-        dispatch = await lkapi.agent_dispatch.create_dispatch(
-            api.CreateAgentDispatchRequest(agent_name=agent_name, room=room, metadata=metadata)
-        )
-        try:
-            taken = await _taken(lkapi, agent_name, room, dispatch.id, answer_seconds)
-        except BaseException:
-            await _withdraw(lkapi, room, dispatch.id)
-            raise
-        waited = time.monotonic() - started
-        if taken:
-            return Placed(room, dispatch.id, attempts, waited)
-        await _withdraw(lkapi, room, dispatch.id)
-        if waited >= wait_seconds:
-            raise Busy(
-                f"no worker named {agent_name!r} took the call in {attempts} attempts over {waited:.0f} s: "
-                "every slot is taken, or none is registered"
-            )
-        await asyncio.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311  # jitter, not a secret
-        pause = min(pause * 2, BACKOFF_CAP_SECONDS)
-
-
-async def _taken(lkapi: api.LiveKitAPI, agent_name: str, room: str, dispatch_id: str, timeout: float) -> bool:
-    """True as soon as a worker has this attempt's job, or the agent of an earlier, late answered one is in the room."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        dispatches = await lkapi.agent_dispatch.list_dispatch(room)
-        if any(d.state.jobs for d in dispatches if d.id == dispatch_id):
-            return True
-        participants = await lkapi.room.list_participants(api.ListParticipantsRequest(room=room))
-        if any(p.attributes.get(ATTRIBUTE_AGENT_NAME) == agent_name for p in participants.participants):
-            return True
-        await asyncio.sleep(POLL_SECONDS)
-    return False
-
-
-async def _withdraw(lkapi: api.LiveKitAPI, room: str, dispatch_id: str) -> None:
+    _check(room, wait_seconds=wait_seconds, answer_seconds=answer_seconds)
+    call = Placing(lkapi, agent_name, room, deployment, metadata, dict(attributes or {}), answer_seconds)
     try:
-        await lkapi.agent_dispatch.delete_dispatch(dispatch_id, room)
-    except api.ServerError as error:
-        if error.code != api.ServerErrorCode.NOT_FOUND:
-            raise
+        async with asyncio.timeout(wait_seconds):
+            return await call.place()
+    except TimeoutError:
+        raise call.failed() from None
+    finally:
+        await call.leave()
+
+
+def _check(room: str, **seconds: float) -> None:
+    for name, value in seconds.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name}={value!r}: accepted: a finite number of seconds above 0")
+    if not 1 <= len(room.encode()) <= ROOM_NAME_BYTES:
+        raise ValueError(
+            f"room={room[:40]!r} of {len(room.encode())} bytes: nobody could join it; "
+            f"accepted: 1 to {ROOM_NAME_BYTES} bytes"
+        )

@@ -20,6 +20,10 @@ class SettingsError(AgentRuntimeError):
     """An environment variable is missing or unusable; the message names it and what is accepted."""
 
 
+class OptionRefused(AgentRuntimeError):
+    """An option that LiveKit's server has and this one does not obey; the message names what sets it instead."""
+
+
 class SlotUnavailable(AgentRuntimeError):
     """Every slot of this worker is owned by a living job; nothing was opened."""
 
@@ -38,3 +42,11 @@ class DatastoreUnavailable(AgentRuntimeError):
 
 class IndexesMissing(AgentRuntimeError):
     """Indexes that the documents declare are not in the database; the message names them and the command."""
+
+
+class Busy(AgentRuntimeError):
+    """No worker took the call within the time given: every slot is taken, or no worker of that name is registered."""
+
+
+class LiveKitUnreachable(AgentRuntimeError):
+    """LiveKit could not be reached, or did not answer, within the time given; the message says what it said last."""

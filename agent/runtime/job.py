@@ -17,14 +17,17 @@ from livekit.agents import JobContext
 from opentelemetry import trace
 
 from agent.runtime import metrics
-from agent.runtime.call import CallWatch
+from agent.runtime.call import CallHooks, CallWatch, Told
+from agent.runtime.call_log import add_to_lines, name_call
 from agent.runtime.datastores.base import publish
 from agent.runtime.errors import SlotUnavailable
 from agent.runtime.last_resort import LastResort
 from agent.runtime.lifespan import LifespanOwner, result_of
 from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings
+from agent.runtime.shutdown_callbacks import ShutdownCallbacks
 from agent.runtime.slots import SlotDirectory, SlotFile
+from agent.runtime.takeover import Ending
 
 logger = logging.getLogger("agent.runtime")
 
@@ -44,6 +47,9 @@ class JobHooks:
     entrypoint: Hook
     on_session_end: Hook | None
     on_time_limit: Hook | None
+    on_caller_lost: Hook | None
+    on_caller_back: Hook | None
+    close_on_disconnect: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class JobEntrypoint:
     hooks: JobHooks
 
     async def __call__(self, ctx: JobContext) -> None:
-        _log_with(ctx, job_id=ctx.job.id, room=ctx.job.room.name)
+        name_call(ctx)
         try:
             slot = await SlotDirectory(self.settings.slot_directory, self.settings.slots).acquire()
         except SlotUnavailable:
@@ -62,12 +68,13 @@ class JobEntrypoint:
             raise
         # Right after the lock, before anything of the user's runs: a death is counted from here on.
         metrics.begin(slot.name, self.settings)
-        _log_with(ctx, slot=slot.name)
+        add_to_lines(ctx, slot=slot.name)
         trace.get_current_span().set_attribute("agent.slot", slot.name)  # LiveKit's own span of the job
         job = Job(ctx, self.settings, self.hooks, slot)
         ctx.proc.userdata[USERDATA_KEY] = job
-        # Exactly one: LiveKit runs them all at once, and one that fails cancels the others.
+        # The one that LiveKit knows; what is added after it runs in it, before the datastores close.
         ctx.add_shutdown_callback(job.close)
+        job.callbacks = ShutdownCallbacks(ctx, self.settings.shutdown_callbacks_seconds)
         await job.run()
 
     def _count_surplus(self) -> None:
@@ -75,12 +82,7 @@ class JobEntrypoint:
         surplus = SlotFile(self.settings.slot_directory, "surplus")
         if surplus.try_lock():
             metrics.own(surplus.name)
-            metrics.JOBS.labels("failed").inc()
-
-
-def _log_with(ctx: JobContext, **fields: str) -> None:
-    """Have these fields on every line that this job's process logs from here on, the user's own included."""
-    ctx.log_context_fields = {**ctx.log_context_fields, **fields}
+            metrics.JOBS.labels("failed", metrics.Ended.ENDED).inc()
 
 
 @dataclass(frozen=True)
@@ -97,20 +99,27 @@ class Job:
     """The running job of this process: owns a slot and, while open, the lifespan's datastores."""
 
     def __init__(self, ctx: JobContext, settings: WorkerSettings, hooks: JobHooks, slot: SlotFile) -> None:
+        self.callbacks: ShutdownCallbacks | None = None
         self._ctx = ctx
         self._settings = settings
         self._hooks = hooks
         self._slot = slot
         self._outcome = "completed"
+        self._how = metrics.Ended.ENDED
         self._over = False
+        # Not told by the state: a lifespan may yield nothing.
+        self._opened = False
         self._state: Any = None
         self._running: asyncio.Task[None] | None = None
         self._sampler: asyncio.Task[None] | None = None
         self._call: CallWatch | None = None
+        self._ending: Ending | None = None
         self._last_resort = LastResort(settings.job_end_seconds)
         self._scope = Scope("job", settings.close_timeout_seconds)
         self._owner: LifespanOwner[Any] = LifespanOwner(
-            partial(hooks.lifespan, ctx), self._scope, partial(self._end_call, "the lifespan ended")
+            partial(hooks.lifespan, ctx),
+            self._scope,
+            partial(self._end_call, metrics.Ended.ENDED, "the lifespan ended"),
         )
 
     async def run(self) -> None:
@@ -118,14 +127,22 @@ class Job:
         settings = self._settings
         try:
             self._state = await self._owner.open(settings.open_timeout_seconds)
+            self._opened = True
             self._sampler = asyncio.create_task(self._sample(), name="datastore-sampler")
+            self._ending = Ending(self._ctx)
             self._call = CallWatch(
                 self._ctx.room,
                 self._end_call,
                 join_timeout_seconds=settings.join_timeout_seconds,
+                rejoin_seconds=settings.rejoin_seconds,
                 max_call_seconds=settings.max_call_seconds,
                 goodbye_seconds=settings.goodbye_seconds,
-                farewell=partial(self._run, self._hooks.on_time_limit) if self._hooks.on_time_limit else None,
+                hooks=CallHooks(
+                    farewell=self._told(self._hooks.on_time_limit),
+                    lost=self._told(self._hooks.on_caller_lost),
+                    back=self._told(self._hooks.on_caller_back),
+                ),
+                close_on_disconnect=self._closes_on_disconnect,
             )
             self._running = asyncio.current_task()
             await self._run(self._hooks.entrypoint)
@@ -142,8 +159,17 @@ class Job:
             raise
 
     async def end_session(self) -> None:
+        """The user's `on_session_end`; then, unless the entrypoint failed, the word that this end was wanted."""
+        crashed = self._outcome == "failed"
+        try:
+            await self._end_session()
+        finally:
+            if self._ending is not None and not crashed:
+                await self._ending.say()
+
+    async def _end_session(self) -> None:
         """Await the user's `on_session_end` while the datastores are open; skipped if they never were."""
-        if self._state is None or self._hooks.on_session_end is None:
+        if not self._opened or self._hooks.on_session_end is None:
             return
         try:
             await self._run(self._hooks.on_session_end)
@@ -152,7 +178,7 @@ class Job:
             raise
 
     async def close(self, reason: str) -> None:
-        """Leave the lifespan; when it cannot be left, end the process.
+        """Run the user's own shutdown callbacks, then leave the lifespan; when it cannot be left, end the process.
 
         On a normal hang-up nobody else would: only the worker's own shutdown arms LiveKit's deadline.
         """
@@ -160,23 +186,39 @@ class Job:
         self._last_resort.arm()
         if self._call is not None:
             self._call.stop()
+        if self.callbacks is not None:
+            await self.callbacks.run(reason)
         closed = await self._owner.close()
         if self._sampler is not None:
             self._sampler.cancel()
-        outcome = "failed" if self._owner.failed else self._outcome
-        metrics.end(self._slot.name, outcome, self._settings)
-        logger.info("job closed", extra={"reason": reason, "outcome": outcome})
+        failed = self._owner.failed or (self.callbacks is not None and self.callbacks.failed)
+        outcome = "failed" if failed else self._outcome
+        metrics.end(self._slot.name, outcome, self._how, self._settings)
+        logger.info("job closed", extra={"reason": reason, "outcome": outcome, "ended": self._how})
         if not closed:
             self._last_resort.end_process("the job could not close; the kernel closes its sockets")
 
-    def _end_call(self, reason: str) -> None:
+    def _end_call(self, how: metrics.Ended, reason: str) -> None:
         if self._over:
             return
         self._over = True
+        self._how = how
         self._last_resort.arm()
         if self._running is not None:
             asyncio.get_running_loop().call_later(ENTRYPOINT_GRACE_SECONDS, self._running.cancel)
         self._ctx.shutdown(reason=reason)
+
+    def _closes_on_disconnect(self) -> bool:
+        """Both switches must be on: the decorator's, and LiveKit's own of the session, where the entrypoint has one."""
+        try:
+            room_io = self._ctx.primary_session._room_io  # noqa: SLF001  # LiveKit has no public way to it
+        except RuntimeError:  # no session
+            room_io = None
+        sessions = room_io is None or room_io._options.close_on_disconnect  # noqa: SLF001
+        return self._hooks.close_on_disconnect and sessions
+
+    def _told(self, hook: Hook | None) -> Told | None:
+        return partial(self._run, hook) if hook else None
 
     async def _run(self, hook: Hook) -> None:
         async def call() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
+from agent.runtime import metrics
 from agent.runtime.errors import CancelledFromWithin, DatastoreUnavailable, LifespanError
 from agent.runtime.scope import UNWIND_SECONDS, Scope, lifespan_scope
 
@@ -67,6 +68,8 @@ class LifespanOwner(Generic[StateT]):
             raise
         if not done:
             still = [name for name in self.scope.datastores if name not in self.scope.opened]
+            for name in still:
+                metrics.OPEN_FAILURES.labels(name).inc()
             await self._abandon(self._task, self.scope.close_timeout + UNWIND_SECONDS)
             raise DatastoreUnavailable(
                 f"the {self.scope.kind} lifespan was not open within {timeout:g} s (open: "

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from prometheus_client import values
@@ -13,6 +14,8 @@ from prometheus_client.mmap_dict import MmapedDict
 
 # What prometheus_client itself starts with; it keeps the size of a file that has one, and grows it.
 INITIAL_BYTES = 1 << 16
+# What an entry takes beside its key, padding included.
+ENTRY_BYTES = 32
 
 
 class WholeMmapedDict(MmapedDict):
@@ -22,6 +25,19 @@ class WholeMmapedDict(MmapedDict):
         if not read_mode:
             make_whole(Path(filename))
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        """As prometheus_client; where the file has to grow for it, with room on the disk first.
+
+        Raises:
+            OSError: the disk is full. Growing by a hole, as prometheus_client does, would take the process's life.
+        """
+        if self._used + len(key.encode()) + ENTRY_BYTES > self._capacity and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
+            except OSError as error:
+                raise _no_room(error, self._fname) from None
+        super()._init_value(key)  # type: ignore[no-untyped-call]
 
 
 def make_whole(path: Path, *, anew: bool = False) -> None:
@@ -41,8 +57,12 @@ def make_whole(path: Path, *, anew: bool = False) -> None:
         with unnamed.open("wb") as file:
             file.write(bytes(INITIAL_BYTES))
     except OSError as error:
-        raise OSError(error.errno, f"PROMETHEUS_MULTIPROC_DIR: {error.strerror}", str(path)) from None
+        raise _no_room(error, str(path)) from None
     unnamed.rename(path)
+
+
+def _no_room(error: OSError, path: str) -> OSError:
+    return OSError(error.errno, f"PROMETHEUS_MULTIPROC_DIR: {error.strerror}", path)
 
 
 def install() -> None:

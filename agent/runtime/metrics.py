@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,24 @@ from agent.runtime.errors import SettingsError
 from agent.runtime.settings import WorkerSettings
 
 _owned: list[str] = []
+
+
+class Ended(StrEnum):
+    """How a call ended: the label `reason` of `agent_jobs_total`."""
+
+    HUNG_UP = "hung_up"
+    """The last caller left, or was removed, or refused the call."""
+    LOST = "lost"
+    """The last caller vanished and was not back within AGENT_REJOIN_SECONDS."""
+    NOBODY_JOINED = "nobody_joined"
+    TIME_LIMIT = "time_limit"
+    """AGENT_MAX_CALL_SECONDS."""
+    DISCONNECTED = "disconnected"
+    """The agent itself lost its room for good."""
+    ENDED = "ended"
+    """By the agent (`ctx.shutdown()`, an error of its own), by LiveKit's API (room or dispatch deleted), by a drain."""
+    DIED = "died"
+    """The process did, without closing."""
 
 
 def _process_identifier() -> str:
@@ -104,7 +123,11 @@ JOB_REQUESTS = Counter(
     "Job requests answered: accepted, or rejected because all slots are taken.",
     ["result"],
 )
-JOBS = Counter("agent_jobs", "Jobs ended: completed, failed, or killed (died without closing).", ["outcome"])
+JOBS = Counter(
+    "agent_jobs",
+    "Jobs ended: completed, failed, or killed (died without closing); reason: how the call ended.",
+    ["outcome", "reason"],
+)
 OPEN_SECONDS = Histogram(
     "agent_datastore_open_duration_seconds",
     "Time to open a datastore at the start of a job.",
@@ -113,7 +136,7 @@ OPEN_SECONDS = Histogram(
 )
 OPEN_FAILURES = Counter(
     "agent_datastore_open_failures",
-    "Opens that raised or were given up; the job or worker they belong to failed.",
+    "Opens that raised or ran out of time; the job or worker they belong to failed.",
     ["datastore"],
 )
 CLOSE_SECONDS = Histogram(
@@ -130,8 +153,14 @@ CHECKOUT_SECONDS = Histogram(
 )
 SPOOLED = Gauge(
     "agent_datastore_spooled_documents",
-    "Documents that wait in files because the datastore did not take them.",
-    ["datastore"],
+    "Documents that wait in files because the datastore did not take them; `spool` is one directory, shared or not.",
+    ["datastore", "spool"],
+    multiprocess_mode="livesum",
+)
+SPOOL_REFUSED = Gauge(
+    "agent_datastore_spool_refused_documents",
+    "Files set aside because no server takes what is in them; `spool` is one directory, shared or not.",
+    ["datastore", "spool"],
     multiprocess_mode="livesum",
 )
 CLOSE_FAILURES = Counter(
@@ -155,19 +184,19 @@ def begin(slot: str, settings: WorkerSettings) -> None:
     previous_died = slot in live_identities(settings.metrics_directory)
     own(slot)
     # Here, because at its end a job may have no descriptor left to open their file with.
-    outcomes = {outcome: JOBS.labels(outcome) for outcome in ("completed", "failed", "killed")}
+    died = JOBS.labels("killed", Ended.DIED)
     if previous_died:
-        outcomes["killed"].inc()
+        died.inc()
     metric_files.make_whole(_live_gauges(settings.metrics_directory, slot), anew=True)
     JOBS_RUNNING.labels(settings.agent_name).set(1)
 
 
-def end(slot: str, outcome: str, settings: WorkerSettings) -> None:
+def end(slot: str, outcome: str, how: Ended, settings: WorkerSettings) -> None:
     """The last thing a job does with its slot, once everything is closed.
 
     Counted twice is a job that is killed between its count and its file's end, which takes 30 µs.
     """
-    ended, gauges = JOBS.labels(outcome), _live_gauges(settings.metrics_directory, slot)
+    ended, gauges = JOBS.labels(outcome, how), _live_gauges(settings.metrics_directory, slot)
     ended.inc()
     gauges.unlink(missing_ok=True)
     forget(slot)

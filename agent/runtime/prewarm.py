@@ -17,17 +17,10 @@ from typing import Any
 from livekit.agents import JobProcess
 from livekit.agents.ipc.log_queue import LogQueueHandler
 
-from agent.runtime import tracing
+from agent.runtime import trace_export
+from agent.runtime.warm_ups import warm_ups
 
 logger = logging.getLogger("agent.runtime")
-
-_warm_ups: list[Callable[[], object]] = []
-
-
-def before_a_call(warm_up: Callable[[], object]) -> Callable[[], object]:
-    """Have `warm_up` called in every job process before its call. For datastores, when they are imported."""
-    _warm_ups.append(warm_up)
-    return warm_up
 
 
 @dataclass(frozen=True)
@@ -40,8 +33,8 @@ class JobPrewarm:
     def __call__(self, process: JobProcess) -> None:
         _leave_signals_to_the_worker()
         Finalize(None, _end_log_threads, exitpriority=-1)  # the last: what closes before may log
-        tracing.install(self.service)  # before LiveKit begins the job's own span
-        for warm_up in _warm_ups:
+        trace_export.install(self.service)  # before LiveKit begins the job's own span
+        for warm_up in warm_ups:
             try:
                 warm_up()
             except Exception as error:

@@ -1,4 +1,4 @@
-"""Environment → typed settings. Numbers come solved from `infra/budget.py`; nothing is computed here.
+"""Environment → typed settings. Numbers come solved from `infra/budget/`; nothing is computed here.
 
 Every error names the variable, what it held (never for a secret) and what is accepted.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from agent.runtime.datastores import spool_files
 from agent.runtime.errors import SettingsError
 
 
@@ -21,9 +22,10 @@ def secret_url(*schemes: str) -> BeforeValidator:
     """For `Annotated[SecretStr, secret_url("postgresql")]`: refuses another scheme without showing the URL."""
 
     def check(value: Any) -> Any:
-        if not str(value).startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        text = str(value).strip()  # a Secret made of a file ends with a line end
+        if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
             raise ValueError(f"accepted: a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
-        return value
+        return text
 
     return BeforeValidator(check)
 
@@ -78,13 +80,27 @@ class WorkerSettings(Environment):
     max_call_seconds: Seconds = Field(3600, alias="AGENT_MAX_CALL_SECONDS")
     goodbye_seconds: Seconds = Field(30, alias="AGENT_GOODBYE_SECONDS")
     join_timeout_seconds: Seconds = Field(60, alias="AGENT_JOIN_TIMEOUT_SECONDS")
+    # LiveKit's own departure_timeout: as long as a plain AgentServer keeps the call. Longer does nothing unless the
+    # room's is longer, too; shorter gives slots of vanished callers back sooner.
+    rejoin_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        20,
+        alias="AGENT_REJOIN_SECONDS",
+        description="how long a caller who vanished, rather than hung up, is waited for",
+    )
     drain_timeout_seconds: int = Field(3630, alias="AGENT_DRAIN_TIMEOUT_SECONDS", ge=1, le=86_400)
     session_end_timeout_seconds: Seconds = Field(60, alias="AGENT_SESSION_END_TIMEOUT_SECONDS")
     open_timeout_seconds: Seconds = Field(10, alias="AGENT_OPEN_TIMEOUT_SECONDS")
-    # LiveKit kills a job 10 s after it announced its end (shutdown_process_timeout); all closing must fit.
     close_timeout_seconds: Annotated[Seconds, Field(lt=10)] = Field(8, alias="AGENT_CLOSE_TIMEOUT_SECONDS")
+    shutdown_callbacks_seconds: Seconds = Field(
+        10, alias="AGENT_SHUTDOWN_CALLBACKS_SECONDS", description="your own callbacks, before the close"
+    )
+    shutdown_process_timeout_seconds: Seconds = Field(
+        20,
+        alias="AGENT_SHUTDOWN_PROCESS_TIMEOUT_SECONDS",
+        description="both together and the exit; then LiveKit kills a job of a worker that ends",
+    )
     job_end_seconds: Seconds = Field(
-        145, alias="AGENT_JOB_END_SECONDS", description="from the call's end to the process's, at most"
+        155, alias="AGENT_JOB_END_SECONDS", description="from the call's end to the process's, at most"
     )
     host: str = Field(
         "", alias="AGENT_HOST", description="address of the health and metrics ports; '' is all"
@@ -104,17 +120,30 @@ class MongoDBSettings(Environment):
     """How one client reaches MongoDB, and its share of the server's connections."""
 
     url: Annotated[SecretStr, secret_url("mongodb", "mongodb+srv")] = Field(alias="MONGODB_URL")
-    database: str = Field("agent", alias="MONGODB_DATABASE", min_length=1)
+    database: str | None = Field(
+        None,
+        alias="MONGODB_DATABASE",
+        min_length=1,
+        description="default: the one in MONGODB_URL's path, or agent",
+    )
     pool: Connections = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
     worker_pool: int = Field(1, alias="MONGODB_WORKER_POOL", ge=0, le=1_000)
     monitoring: Literal["poll", "stream"] = Field("poll", alias="MONGODB_MONITORING")
     wait_seconds: Seconds = Field(5, alias="MONGODB_WAIT_SECONDS", description="longest wait for the pool")
+    open_seconds: Seconds = Field(
+        10, alias="AGENT_OPEN_TIMEOUT_SECONDS", description="bounds the URL's timeouts"
+    )
 
 
 class RedisSettings(Environment):
     """How one client reaches Redis, and its share of the server's connections."""
 
-    url: Annotated[SecretStr, secret_url("redis", "rediss")] = Field(alias="REDIS_URL")
+    url: Annotated[
+        SecretStr,
+        secret_url(
+            "redis", "rediss", *(f"{s}+{k}" for s in ("redis", "rediss") for k in ("sentinel", "cluster"))
+        ),
+    ] = Field(alias="REDIS_URL")
     pool: Connections = Field(
         2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
     )
@@ -124,6 +153,14 @@ class RedisSettings(Environment):
         5,
         alias="REDIS_REPLY_SECONDS",
         description="longest wait for a reply; above any blocking command's own timeout",
+    )
+    nodes: int = Field(1, alias="REDIS_NODES", ge=1, description="of a Cluster, that the budget counts")
+    sentinels: int = Field(0, alias="REDIS_SENTINELS", ge=0, description="how many the budget counts")
+    budgeted: int | None = Field(
+        None, alias="REDIS_CONNECTIONS_PER_WORKER", description="given where a budget was solved"
+    )
+    open_seconds: Seconds = Field(
+        10, alias="AGENT_OPEN_TIMEOUT_SECONDS", description="bounds the URL's timeouts"
     )
 
 
@@ -220,6 +257,13 @@ def worker_settings() -> WorkerSettings:
         if not os.environ.get(name):
             os.environ[name] = str(Path(os.environ["AGENT_SLOT_DIRECTORY"]) / inside)
     settings = WorkerSettings.from_environment()
+    closing = settings.shutdown_callbacks_seconds + settings.close_timeout_seconds
+    if closing >= settings.shutdown_process_timeout_seconds:
+        raise SettingsError(
+            f"environment: AGENT_SHUTDOWN_PROCESS_TIMEOUT_SECONDS={settings.shutdown_process_timeout_seconds:g}: "
+            "accepted: more than AGENT_SHUTDOWN_CALLBACKS_SECONDS and AGENT_CLOSE_TIMEOUT_SECONDS together, which is "
+            f"{closing:g}; else LiveKit kills a job while it closes"
+        )
     if settings.slot_directory.resolve() == settings.metrics_directory.resolve():
         raise SettingsError(
             f"environment: AGENT_SLOT_DIRECTORY and PROMETHEUS_MULTIPROC_DIR are both {settings.slot_directory}; "
@@ -234,4 +278,5 @@ def worker_settings() -> WorkerSettings:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"environment: {name}={str(directory)!r}: {error.strerror}") from None
+    spool_files.check(settings.spool_directory, settings.metrics_directory)
     return settings

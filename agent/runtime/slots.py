@@ -11,6 +11,8 @@ import asyncio
 import errno
 import fcntl
 import os
+import struct
+import sys
 from pathlib import Path
 
 from agent.runtime.errors import SlotUnavailable
@@ -21,13 +23,22 @@ ACQUIRE_SECONDS = 2.0
 RETRY_SECONDS = 0.02
 
 
+# struct flock: type, whence, start, length, pid. Linux, 64 bit; macOS puts the type and the pid last.
+_FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+_KIND = 3 if sys.platform == "darwin" else 0
+
+# Files of the slots that jobs of this process own. A lock is the process's: whoever asks in it gets the lock once more.
+_owned_here: set[Path] = set()
+
+
 class SlotFile:
     """One slot's lock file, opened once in this process."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.name = name
         """Identity of the owner in metrics: bounded by the number of slots, unlike process ids."""
-        self._fd = os.open(directory / f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = directory / f"{self.name}.lock"
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_lock(self) -> bool:
         """Take the lock if no living process owns it. Never waits."""
@@ -39,12 +50,35 @@ class SlotFile:
             raise
         return True
 
+    @property
+    def owned_here(self) -> bool:
+        """Whether a job of this very process owns it: in LiveKit's `console`, where jobs are threads."""
+        return self._path in _owned_here
+
+    def own(self) -> bool:
+        """Take it for a job of this process, until `close()` or the process's end. Never waits."""
+        if self.owned_here or not self.try_lock():
+            return False
+        _owned_here.add(self._path)
+        return True
+
+    @property
+    def taken(self) -> bool:
+        """Whether a living process owns it, asked of the kernel without taking it."""
+        if self.owned_here:
+            return True
+        fields: list[int] = [0, 0, 0, 0, 0]
+        fields[_KIND] = fcntl.F_WRLCK
+        asked = struct.unpack(_FLOCK, fcntl.fcntl(self._fd, fcntl.F_GETLK, struct.pack(_FLOCK, *fields)))
+        return int(asked[_KIND]) != fcntl.F_UNLCK
+
     def unlock(self) -> None:
         fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close the file, which frees the lock if this process owned it."""
         os.close(self._fd)
+        _owned_here.discard(self._path)
 
 
 class SlotDirectory:
@@ -64,7 +98,7 @@ class SlotDirectory:
         deadline = asyncio.get_running_loop().time() + ACQUIRE_SECONDS
         while True:
             for slot in self.files:
-                if slot.try_lock():
+                if slot.own():
                     return slot
             if asyncio.get_running_loop().time() > deadline:
                 raise SlotUnavailable(

@@ -12,6 +12,7 @@ from typing import Literal
 import psutil
 
 from agent.runtime import metrics
+from agent.runtime.datastores import spool_files
 from agent.runtime.datastores.base import publish
 from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings, connection_budgets
@@ -20,6 +21,8 @@ from agent.runtime.slots import SlotDirectory
 logger = logging.getLogger("agent.runtime")
 
 INTERVAL_SECONDS = 1.0
+# Longer than a job takes from its slot to its gauges, and from its last gauge to its process's end, on busy cores too.
+CLOSED_SECONDS = 1.0
 WorkerState = Literal["starting", "serving", "draining"]
 STATES: tuple[WorkerState, ...] = ("starting", "serving", "draining")
 
@@ -38,6 +41,8 @@ class Sweeper:
         self._state = state
         self._slots = SlotDirectory(settings.slot_directory, settings.slots)
         self._entered: WorkerState = "starting"
+        self._closed: dict[str, float] = {}
+        """Slots that are taken without a gauge, since when."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,6 +60,7 @@ class Sweeper:
 
     def sweep(self) -> None:
         self._remove_dead()
+        self._count_closed()
         metrics.remove_unowned(self._settings.metrics_directory)
         current = self._state()
         for state in STATES:
@@ -71,14 +77,26 @@ class Sweeper:
         for slot in self._slots.files:
             # A living owner keeps its lock, so trying does not disturb it; a free slot without gauges is not tried,
             # so that a job which asks for it in this instant finds it free.
-            if slot.name in live and slot.try_lock():
+            if slot.name in live and not slot.owned_here and slot.try_lock():
                 try:
                     if slot.name in metrics.live_identities(directory):
                         metrics.forget(slot.name)
-                        metrics.JOBS.labels("killed").inc()
+                        metrics.JOBS.labels("killed", metrics.Ended.DIED).inc()
                         logger.warning("a job died without closing", extra={"slot": slot.name})
                 finally:
                     slot.unlock()
+
+    def _count_closed(self) -> None:
+        """A job that has closed drops its own 1; its slot is taken until its process ends, which a thread of the user's
+        may put off. Until then it is running, for whoever asks why calls are refused."""
+        taken = {slot.name for slot in self._slots.files if slot.taken}
+        # Looked at afterwards: a job that begins in between is no closed one.
+        closed = taken - metrics.live_identities(self._settings.metrics_directory)
+        now = time.monotonic()
+        self._closed = {name: self._closed.get(name, now) for name in closed}
+        # One that has just taken its slot has no 1 of its own yet, and would soon be counted twice.
+        lasting = sum(now - since >= CLOSED_SECONDS for since in self._closed.values())
+        metrics.JOBS_RUNNING.labels(self._settings.agent_name).set(lasting)
 
     def _publish_budget(self) -> None:
         metrics.WORKER_STATE_START.labels("starting").set(psutil.Process().create_time())
@@ -91,6 +109,9 @@ class Sweeper:
             metrics.CLOSE_FAILURES.labels(datastore)
         for result in ("accepted", "rejected"):
             metrics.JOB_REQUESTS.labels(result)
-        for outcome in ("completed", "failed", "killed"):
-            metrics.JOBS.labels(outcome)
-        metrics.SPOOLED.labels("mongodb").set(0)
+        for how in metrics.Ended:
+            for outcome in ("killed",) if how is metrics.Ended.DIED else ("completed", "failed"):
+                metrics.JOBS.labels(outcome, how)
+        spool = spool_files.identity(self._settings.spool_directory)
+        metrics.SPOOLED.labels("mongodb", spool).set(0)
+        metrics.SPOOL_REFUSED.labels("mongodb", spool).set(0)

@@ -91,7 +91,12 @@ async def within_share(
 ) -> AsyncIterator[DatastoreT]:
     """Make a datastore with the pool that the budget grants this lifespan, and keep it open: see `opened`."""
     pool = Scope.current(name).share(name, job=settings.pool, worker=settings.worker_pool)
-    async with opened(make(pool)) as datastore:
+    try:
+        datastore = make(pool)
+    except Exception:
+        metrics.OPEN_FAILURES.labels(name).inc()
+        raise
+    async with opened(datastore):
         yield datastore
 
 
@@ -132,9 +137,13 @@ async def _open(datastore: Datastore, scope: Scope, started: float) -> None:
     with tracing.datastore_span("open", datastore.name, scope.kind) as span:
         try:
             await datastore.open()
-        except BaseException as error:  # a cancel too: that is how an open that takes too long is given up
-            metrics.OPEN_FAILURES.labels(datastore.name).inc()
+        except BaseException as error:
             tracing.failed(span, type(error).__name__)
+            # Cancelled, it failed at nothing: another datastore did, or the caller hung up. Whose time was over, the
+            # lifespan's owner counts.
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            metrics.OPEN_FAILURES.labels(datastore.name).inc()
             if isinstance(error, AgentRuntimeError) or not isinstance(error, Exception):
                 raise
             raise DatastoreUnavailable(

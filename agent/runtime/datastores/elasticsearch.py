@@ -18,6 +18,7 @@ from elasticsearch import AsyncElasticsearch
 
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.http_pools import HttpPools
+from agent.runtime.datastores.urls import read_nodes
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.settings import ElasticsearchSettings
 
@@ -58,8 +59,9 @@ class Elasticsearch:
 
     def __init__(self, settings: ElasticsearchSettings, pool: int) -> None:
         self._pools = HttpPools(NAME, pool, settings.wait_seconds)
+        urls = read_nodes("ELASTICSEARCH_URL", settings.url.get_secret_value())
         try:
-            self.client = self._client(settings, pool)
+            self.client = self._client(settings, urls, pool)
         except (ValueError, TypeError, OSError) as error:
             # Their own message may repeat the URL, and the password in it.
             raise SettingsError(
@@ -68,13 +70,9 @@ class Elasticsearch:
                 "http[s]://[user:password@]host:port, several separated by commas, and a file of certificates"
             ) from None
 
-    def _client(self, settings: ElasticsearchSettings, pool: int) -> ElasticsearchClient:
-        nodes = [
-            self._node(url.strip(), pool, settings.ca_file)
-            for url in settings.url.get_secret_value().split(",")
-        ]
+    def _client(self, settings: ElasticsearchSettings, urls: list[str], pool: int) -> ElasticsearchClient:
         return ElasticsearchClient(
-            nodes,
+            [self._node(url, pool, settings.ca_file) for url in urls],
             node_class=BoundedNode,
             api_key=settings.api_key.get_secret_value() if settings.api_key else None,
             request_timeout=settings.reply_seconds,
@@ -94,7 +92,10 @@ class Elasticsearch:
 
     async def close(self) -> None:
         self._pools.home.close()
-        await self.client.close()
+        try:
+            await self.client.close()
+        finally:
+            await self._pools.close()
 
     def connections(self) -> Connections:
         return self._pools.connections()

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import pymongo
@@ -15,22 +16,17 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from agent.runtime import metrics
+from agent.runtime.datastores import mongodb_url
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.mongodb_documents import register, tell_version, warm_up
+from agent.runtime.datastores.mongodb_moved import check_nothing_is_left_behind
 from agent.runtime.datastores.sockets import has_peer
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
-from agent.runtime.prewarm import before_a_call
+from agent.runtime.scope import Scope
 from agent.runtime.settings import MongoDBSettings
+from agent.runtime.warm_ups import before_a_call
 
 NAME = "mongodb"
-# A dead peer is noticed within this many seconds even where packets vanish without a reset.
-SOCKET_TIMEOUT_MS = 10_000
-CONNECT_TIMEOUT_MS = 3_000
-SERVER_SELECTION_TIMEOUT_MS = 5_000
-IDLE_TIMEOUT_MS = 60_000
-# How soon an idle client notices that its server died, and its gauge with it; PyMongo's default of 10 s is too late for
-# gauges that are true within 5 s. A look is one small command.
-HEARTBEAT_MS = 2_500
 END_SESSIONS_SECONDS = 1.0
 
 
@@ -106,36 +102,33 @@ class MongoDB:
 
     name = NAME
 
-    def __init__(self, settings: MongoDBSettings, pool: int, models: Sequence[type[Document]]) -> None:
+    def __init__(
+        self,
+        settings: MongoDBSettings,
+        pool: int,
+        models: Sequence[type[Document]],
+        *,
+        tz_aware: bool = True,
+    ) -> None:
+        self._settings = settings
         self._pool = _PoolCounter()
         self._monitoring = _MonitoringSockets()
         self._models = models
         self._closed = False
-        self.client = self._connect_later(settings, pool)
-        self.database: AsyncDatabase[dict[str, Any]] = self.client[settings.database]
-
-    def _connect_later(self, settings: MongoDBSettings, pool: int) -> MongoClient:
-        """A client; it connects at its first operation, in that operation's loop (FACTS.md section 2)."""
+        # It connects at its first operation, in that operation's loop (FACTS.md section 2).
+        arguments = mongodb_url.arguments(settings, pool, tz_aware=tz_aware)
+        database = mongodb_url.database(settings)
         try:
-            return self._client(settings, pool)
-        except (PyMongoError, ValueError, TypeError) as error:
-            raise SettingsError(f"environment: MONGODB_URL=(hidden): PyMongo refuses it: {error}") from None
-
-    def _client(self, settings: MongoDBSettings, pool: int) -> MongoClient:
-        return MongoClient(
-            settings.url.get_secret_value(),
-            maxPoolSize=pool,
-            minPoolSize=0,
-            waitQueueTimeoutMS=round(settings.wait_seconds * 1000),
-            serverMonitoringMode=settings.monitoring,
-            serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=CONNECT_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxIdleTimeMS=IDLE_TIMEOUT_MS,
-            heartbeatFrequencyMS=HEARTBEAT_MS,
-            tz_aware=True,
-            event_listeners=[self._pool, self._monitoring],
-        )
+            self.client = MongoClient(
+                settings.url.get_secret_value(), event_listeners=[self._pool, self._monitoring], **arguments
+            )
+            self.database: AsyncDatabase[dict[str, Any]] = self.client[database]
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            # A certificate that is none, options that exclude each other; the message may hold what it was given.
+            raise SettingsError(
+                f"environment: MONGODB_URL=(hidden): PyMongo refuses it ({type(error).__name__}); accepted: options "
+                "that go together, certificates in PEM form, a database's name without / . $ and spaces"
+            ) from None
 
     async def open(self) -> None:
         connecting = asyncio.ensure_future(self._connect())
@@ -155,9 +148,11 @@ class MongoDB:
         checkout = await self.client._conn_for_reads(ReadPreference.PRIMARY_PREFERRED, None, "open")  # noqa: SLF001  # what `command()` does before it sends
         async with checkout:
             pass
+        credentials = self.client.options.pool_options._credentials  # noqa: SLF001  # for want of a public way
+        mongodb_url.check_source(self._settings, credentials and credentials.source)
 
     async def close(self) -> None:
-        # The driver first tells the server that its sessions end, and would wait SOCKET_TIMEOUT_MS for one that hangs,
+        # The driver first tells the server that its sessions end, and would wait 10 s for one that hangs,
         # longer than a close may take, with every socket still open (measured).
         with pymongo.timeout(END_SESSIONS_SECONDS):
             await self.client.close()
@@ -184,20 +179,26 @@ class MongoDB:
 
 @asynccontextmanager
 async def mongodb(
-    models: Sequence[type[Document]] = (), *, settings: MongoDBSettings | None = None
+    models: Sequence[type[Document]] = (), *, tz_aware: bool = True, settings: MongoDBSettings | None = None
 ) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
-    """Open MongoDB in a job or worker lifespan and yield the database of `MONGODB_DATABASE`.
+    """Open MongoDB in a job or worker lifespan and yield the database of `MONGODB_URL`'s path or `MONGODB_DATABASE`.
 
     Args:
         models: Beanie documents to register with this client.
+        tz_aware: dates are read with their time zone, UTC. PyMongo's own default is False, which drops it: such a date
+            compares with no `datetime.now(UTC)`, and is taken for local time where it is converted.
         settings: instead of the environment's.
 
     Raises:
-        SettingsError: `MONGODB_URL` is missing or a variable is unusable.
+        SettingsError: `MONGODB_URL` is missing, a variable is unusable, or one contradicts another.
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or MongoDBSettings.from_environment()
-    async with within_share(NAME, settings, lambda pool: MongoDB(settings, pool, models)) as datastore:
+    scope = Scope.current(NAME)
+    make = partial(MongoDB, settings, models=models, tz_aware=tz_aware)
+    async with within_share(NAME, settings, make) as datastore:
+        if scope.kind != "job" and mongodb_url.only_the_path_says_it(settings):
+            await check_nothing_is_left_behind(datastore.database, models)
         yield datastore.database
 
 

@@ -16,6 +16,7 @@ from opensearchpy._async.http_aiohttp import OpenSearchClientResponse
 
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.http_pools import HttpPools
+from agent.runtime.datastores.urls import read_nodes
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.settings import OpenSearchSettings
 
@@ -57,8 +58,9 @@ class OpenSearch:
 
     def __init__(self, settings: OpenSearchSettings, pool: int) -> None:
         self._pools = HttpPools(NAME, pool, settings.wait_seconds)
+        urls = read_nodes("OPENSEARCH_URL", settings.url.get_secret_value())
         try:
-            self.client = self._client(settings)
+            self.client = self._client(settings, urls)
         except (ValueError, TypeError, OSError) as error:
             # Their own message may repeat the URL, and the password in it.
             raise SettingsError(
@@ -67,8 +69,7 @@ class OpenSearch:
                 "commas, and a file of certificates"
             ) from None
 
-    def _client(self, settings: OpenSearchSettings) -> OpenSearchClient:
-        urls = [url.strip() for url in settings.url.get_secret_value().split(",")]
+    def _client(self, settings: OpenSearchSettings, urls: list[str]) -> OpenSearchClient:
         ca_file = str(settings.ca_file) if settings.ca_file else None
         # The same for every node: one context instead of one each, read from disk once.
         secure = any(url.startswith("https://") for url in urls)
@@ -86,7 +87,10 @@ class OpenSearch:
 
     async def close(self) -> None:
         self._pools.home.close()
-        await self.client.close()
+        try:
+            await self.client.close()
+        finally:
+            await self._pools.close()
 
     def connections(self) -> Connections:
         return self._pools.connections()

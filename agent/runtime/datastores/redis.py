@@ -2,70 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NoReturn, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import EqualJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.maint_notifications import MaintNotificationsConfig
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from agent.runtime import metrics
-from agent.runtime.datastores.base import Connections, Home, within_share
-from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
+from agent.runtime.datastores import redis_url
+from agent.runtime.datastores.base import Connections, opened, within_share
+from agent.runtime.datastores.redis_cluster import RedisClusterDatastore
+from agent.runtime.datastores.redis_hosts import kind_of
+from agent.runtime.datastores.redis_pool import NAME, BoundedPool
+from agent.runtime.datastores.redis_sentinel import FOLLOWING, FollowingPool, Sentinels
+from agent.runtime.datastores.redis_server import (
+    CLASSES,
+    HELLO,
+    AskingConnection,
+    Replica,
+    check_server,
+)
+from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, DatastoreUnavailable
+from agent.runtime.scope import Scope
 from agent.runtime.settings import RedisSettings
-
-NAME = "redis"
-CONNECT_TIMEOUT_SECONDS = 3.0
-# An idle connection is checked before use when it was silent this long: a restarted server is noticed.
-HEALTH_CHECK_SECONDS = 30
-# Over 0.7 to 1.4 s in all: half of each pause is drawn, so that a fleet does not come back in step. (With pauses drawn
-# as a whole, which may be none, jobs of a fleet dialled twice as often; measured, tests/faults/rows_outage.py.)
-RETRIES = 3
-
-
-class BoundedPool(BlockingConnectionPool):
-    """A pool that belongs to one loop of one process, and stays closed once it is closed.
-
-    redis-py by itself reconnects silently after `aclose()` and does not notice another loop (measured, FACTS.md).
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._home = Home(NAME)
-
-    async def get_connection(self, *args: Any, **kwargs: Any) -> AbstractConnection:
-        self._home.check()
-        started = time.perf_counter()
-        connection: AbstractConnection = await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
-        metrics.CHECKOUT_SECONDS.labels(NAME).observe(time.perf_counter() - started)
-        return connection
-
-    async def aclose(self) -> None:
-        self._home.close()
-        # A command in flight would otherwise connect again by its retries.
-        self.set_retry(Retry(NoBackoff(), 0))
-        await super().aclose()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(CLIENTS_DO_NOT_TRAVEL)
-
-    def connections(self) -> Connections:
-        """Connected sockets; redis-py's own `get_connection_count()` counts objects, connected or not."""
-        return Connections(
-            in_use=sum(map(_is_held, self._in_use_connections)),
-            idle=sum(map(_is_held, self._available_connections)),
-        )
-
-
-def _is_held(connection: AbstractConnection) -> bool:
-    """Connected at both ends: an idle one whose server went stays `is_connected` until its next use (measured)."""
-    reader = connection._reader  # noqa: SLF001  # redis-py offers no public way to see the end of the stream
-    return connection.is_connected and reader is not None and not reader.at_eof()
 
 
 class RedisClient(Redis):
@@ -80,48 +39,45 @@ class RedisDatastore:
 
     name = NAME
 
-    def __init__(self, settings: RedisSettings, pool: int) -> None:
-        try:
-            self._pool = BoundedPool.from_url(
-                settings.url.get_secret_value(),
-                max_connections=pool,
-                timeout=settings.wait_seconds,
-                # from_url gives no retries unless the pool has them (measured, FACTS.md). A reply that did not come in
-                # time is not asked for again: the server may have carried the command out.
-                retry=Retry(EqualJitterBackoff(base=0.1, cap=1.0), RETRIES, (RedisConnectionError,)),
-                socket_timeout=settings.reply_seconds,
-                socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                socket_keepalive=True,
-                health_check_interval=HEALTH_CHECK_SECONDS,
-                maint_notifications_config=MaintNotificationsConfig(enabled=False),
-                # No CLIENT SETINFO: HELLO, with the password in it, is the one question at connecting.
-                driver_info=None,
-                decode_responses=True,
-            )
-        except (ValueError, TypeError):
-            # Their own message repeats part of the URL, which may be part of the password (measured).
-            raise SettingsError(
-                "environment: REDIS_URL=(hidden): redis-py cannot read it; accepted: "
-                "redis[s]://[user:password@]host[:port][/db] with reserved characters percent-encoded"
-            ) from None
-        # In redis-py a URL's query wins over arguments.
-        for option, actual, solved in (
-            ("max_connections", self._pool.max_connections, pool),
-            ("timeout", self._pool.timeout, settings.wait_seconds),
-        ):
-            if actual != solved:
-                raise SettingsError(
-                    f"environment: REDIS_URL sets {option}, which would override the budget's; accepted: a URL "
-                    f"without {option}"
-                )
+    def __init__(
+        self,
+        settings: RedisSettings,
+        pool: int,
+        sentinels: Sentinels | None = None,
+        *,
+        decode_responses: bool = True,
+    ) -> None:
+        kind, classes = (FollowingPool, FOLLOWING) if sentinels else (BoundedPool, CLASSES)
+        following = (
+            {"service_name": sentinels.url.service, "sentinel_manager": sentinels} if sentinels else {}
+        )
+        text = sentinels.url.server if sentinels else settings.url.get_secret_value()
+        arguments = redis_url.arguments(settings, text, pool, decode_responses=decode_responses)
+        self._pool = kind.from_url(text, **arguments, **following)
+        self._pool.connection_class = classes[self._pool.connection_class]
         self.client = RedisClient(connection_pool=self._pool)
 
     async def open(self) -> None:
+        try:
+            await redis_url.retry(Replica).call_with_retry(self._ask, self._dial_anew)
+        except Replica as error:
+            raise DatastoreUnavailable(f"redis could not be opened: {error}") from None
+
+    async def _ask(self) -> None:
+        """Does it answer, and is it what a client of one server can use?"""
         connection = await self._pool.get_connection()
         await self._pool.release(connection)
-        # The server has answered HELLO by then; a URL that says protocol=2 asked it nothing.
+        hello = connection.hello if isinstance(connection, AskingConnection) else None
+        # A URL that says protocol=2 has asked nothing yet; where HELLO is not known, PING does.
         if connection.get_protocol() != 3:
-            await self.client.ping()
+            try:
+                hello = await self.client.execute_command(HELLO)  # type: ignore[no-untyped-call]
+            except ResponseError:
+                await self.client.ping()
+        check_server(hello)
+
+    async def _dial_anew(self, _: Exception) -> None:
+        await self._pool.disconnect()
 
     async def close(self) -> None:
         # With connection_pool= the client does not own the pool, so both are closed.
@@ -135,16 +91,34 @@ class RedisDatastore:
 
 
 @asynccontextmanager
-async def redis(*, settings: RedisSettings | None = None) -> AsyncIterator[Redis]:
-    """Open Redis in a job or worker lifespan and yield the client; replies are `str`.
+async def redis(
+    *, decode_responses: bool = True, settings: RedisSettings | None = None
+) -> AsyncIterator[Redis]:
+    """Open Redis in a job or worker lifespan and yield the client.
+
+    Where `REDIS_URL` is `redis+cluster://…` the client is a `redis.asyncio.RedisCluster`, whose commands are the same.
 
     Args:
+        decode_responses: replies are `str`, and one that is no UTF-8 raises UnicodeDecodeError. False, redis-py's own
+            default: `bytes`, for values that are no text.
         settings: instead of the environment's.
 
     Raises:
-        SettingsError: `REDIS_URL` is missing or a variable is unusable.
+        SettingsError: `REDIS_URL` is missing, a variable is unusable, or one contradicts another.
         LifespanError, DatastoreUnavailable: see `agent.runtime.datastores.base.opened`.
     """
     settings = settings or RedisSettings.from_environment()
-    async with within_share(NAME, settings, lambda pool: RedisDatastore(settings, pool)) as datastore:
-        yield datastore.client
+    Scope.current(NAME)  # the wrong place is told by the name that was asked for
+    several = kind_of(settings.url.get_secret_value())
+    async with AsyncExitStack() as stack:
+        sentinels = None
+        if several == "sentinel":
+            sentinels = await stack.enter_async_context(opened(Sentinels(settings)))
+
+        def make(pool: int) -> RedisDatastore | RedisClusterDatastore:
+            if several == "cluster":
+                return RedisClusterDatastore(settings, pool, decode_responses=decode_responses)
+            return RedisDatastore(settings, pool, sentinels, decode_responses=decode_responses)
+
+        datastore = await stack.enter_async_context(within_share(NAME, settings, make))
+        yield cast("Redis", datastore.client)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from livekit.agents import JobContext
-from livekit.rtc import Room
+if TYPE_CHECKING:
+    from livekit.agents import JobContext
+    from livekit.rtc import Room
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 from weaviate import WeaviateAsyncClient
@@ -14,11 +14,13 @@ from weaviate.config import ConnectionConfig, GrpcConfig
 from weaviate.connect import ConnectionParams
 
 from agent.runtime.datastores.base import Connections, Home, within_share
+from agent.runtime.datastores.urls import read, refuse
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
 from agent.runtime.settings import WeaviateSettings
 
 NAME = "weaviate"
 GRPC_PORT = 50051
+ACCEPTED = "http[s]://host[:port]"
 CONNECT_SECONDS = 3.0
 # Below the 60 s after which load balancers usually drop a silent connection without a word.
 IDLE_SECONDS = 50.0
@@ -121,12 +123,22 @@ class Weaviate:
         return Connections(in_use=http.in_use, idle=http.idle + ready)
 
 
+def _address(variable: str, url: str) -> SplitResult:
+    parts = read(variable, url, ACCEPTED)
+    if parts.has_user or parts.path or parts.query:
+        refuse(
+            variable,
+            f"it has a user, a path or options; accepted: {ACCEPTED} (WEAVIATE_API_KEY holds the key)",
+        )
+    return urlsplit(url)
+
+
 def _addresses(settings: WeaviateSettings) -> ConnectionParams:
+    http = _address("WEAVIATE_URL", settings.url.get_secret_value())
+    grpc = _address("WEAVIATE_GRPC_URL", settings.grpc_url.get_secret_value()) if settings.grpc_url else None
     try:
-        http = urlsplit(settings.url.get_secret_value())
-        grpc = urlsplit(settings.grpc_url.get_secret_value()) if settings.grpc_url else None
-        if not http.hostname or (grpc and not grpc.hostname) or http.username or (grpc and grpc.username):
-            raise ValueError("no host, or a user before it")
+        if not http.hostname or (grpc and not grpc.hostname):
+            raise ValueError("no host")
         secure = http.scheme == "https"
         return ConnectionParams.from_params(
             http_host=http.hostname,
@@ -139,7 +151,7 @@ def _addresses(settings: WeaviateSettings) -> ConnectionParams:
     except ValueError:
         raise SettingsError(
             "environment: WEAVIATE_URL=(hidden), WEAVIATE_GRPC_URL=(hidden): the client cannot read them; accepted: "
-            "http[s]://host[:port], without a user (WEAVIATE_API_KEY holds the key)"
+            f"{ACCEPTED}"
         ) from None
 
 
