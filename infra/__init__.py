@@ -1,4 +1,4 @@
 """What is decided before a worker starts: the stack config, the budget solved from it, and its deployment.
 
-`budget.py` is the only module that calculates with fleet numbers; every other one passes its results on.
+`budget/` alone calculates with fleet numbers; every other room passes its results on.
 """

@@ -1,4 +1,4 @@
-"""`python -m infra.kind up | call | down | images | status`; OFFLINE=1 builds what cannot be pulled.
+"""`python -m infra.kind up | call | down | build | status`; OFFLINE=1 builds what cannot be pulled.
 
 Exit status: 0, 1 when something failed (the message says what, and what to do), 2 for a command line that is none.
 """
@@ -15,20 +15,22 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from infra.kind import cluster, deploy, engine, images, install
+from infra.kind import cluster, dashboards, deploy, engine, images, install, node_image
 from infra.kind.shell import KindError
 from infra.local.__main__ import until_signalled
+from infra.local.binaries import build_missing, unwind_on_signals
 from infra.local.caller import Caller, Outcome
 from infra.local.chat import chat
 from infra.local.conversation import Line
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
+from infra.local.pulumi_engine import engine_directory
 
 NEXT = """\
 a call:      python -m infra.kind call
 the cluster: export KUBECONFIG={kubeconfig}; kubectl -n {namespace} get pods
 the stack:   its state, config and passphrase are in {state}
-dashboards:  charts/monitoring has them for a cluster with Prometheus and Grafana; `make up` opens the same ones here
+dashboards:  {dashboards}
 make kind-down removes all of it"""
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
 
@@ -45,10 +47,16 @@ def up() -> None:
         there.load(made.names)
     with phase("pulumi up"):
         stack = deploy.deploy(there, made, offline=OFFLINE)
+    with phase("dashboards"):
+        opened = dashboards.install(there, made.tags)
     with phase("first call"):
         asyncio.run(first_call(install.line(there, deploy.WORKER_SECRET)))
     print(stack.run("stack", "output", "budget_table").text)
-    print(NEXT.format(namespace=install.NAMESPACE, kubeconfig=there.kubeconfig, state=stack.directory))
+    print(
+        NEXT.format(
+            namespace=install.NAMESPACE, kubeconfig=there.kubeconfig, state=stack.directory, dashboards=opened
+        )
+    )
 
 
 def call() -> None:
@@ -67,6 +75,17 @@ def down() -> None:
     deploy.forget()
     if not others:
         engine.stop()
+
+
+def build() -> None:
+    """All that takes long, without a cluster; what is cached is not built again. Prints the images' names."""
+    build_missing(["kind", "helm"])
+    docker = engine.start(offline=OFFLINE)
+    made = images.build(docker, offline=OFFLINE).names
+    if OFFLINE:
+        engine_directory()
+        made.append(node_image.node_image(docker))
+    print(*made, sep="\n")
 
 
 def status() -> None:
@@ -106,7 +125,7 @@ COMMANDS = {
     "up": up,
     "call": call,
     "down": down,
-    "images": lambda: print(*images.build(engine.start(offline=OFFLINE), offline=OFFLINE).names, sep="\n"),
+    "build": build,
     "status": status,
 }
 
@@ -115,6 +134,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.kind", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     command = parser.parse_args().command
+    unwind_on_signals()
     try:
         COMMANDS[command]()
     except (KindError, BuildError, LocalError) as error:

@@ -27,7 +27,7 @@ def key_of(*parts: Path | str) -> str:
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Waits for another run that is at it; the kernel frees the lock with the process, whatever ends that."""
+    """Waits for another run that makes the same; the kernel frees the lock with the process, whatever ends that."""
     kind = cache_directory() / "kind"
     kind.mkdir(parents=True, exist_ok=True)
     with (kind / f"{name}.lock").open("w") as lock:
@@ -38,7 +38,7 @@ def one_at_a_time(name: str) -> Iterator[None]:
 def once(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory `<cache>/kind/<name>-<key>`, filled by `make` if it is not there. It appears in one rename.
 
-    Another run that is at it is waited for; what it left half done is removed.
+    Another run that makes the same is waited for; what it left half done is removed.
     """
     kind = cache_directory() / "kind"
     done = kind / f"{name}-{key}"

@@ -18,14 +18,17 @@ from infra.local.binaries import binary, cache_directory
 
 NAME = os.environ.get("KIND_CLUSTER", "agent-datastores")
 WORKERS = 2
-# What the API server's address is bound to on this machine; the port is chosen by the system.
+DASHBOARDS_NODE_PORT = 30890  # metrics-store.yaml
+# What the API server's address and the dashboards' are bound to on this machine; the ports are chosen by the system.
 CONFIG = (
-    """\
+    f"""\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
-networking: {apiServerAddress: 127.0.0.1}
+networking: {{apiServerAddress: 127.0.0.1}}
 nodes:
   - role: control-plane
+    extraPortMappings:
+      - {{containerPort: {DASHBOARDS_NODE_PORT}, hostPort: 0, listenAddress: 127.0.0.1}}
 """
     + WORKERS * "  - role: worker\n"
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from infra.components.charts import merged
 from infra.config import ConfigError
+from infra.config.stackfile import read_stack_file
 from infra.kind import images as built
 from infra.kind.cluster import NAME, Cluster
 from infra.kind.install import STACK, server_values
@@ -18,12 +17,10 @@ from infra.kind.shell import KindError
 from infra.local.binaries import cache_directory
 from infra.local.go_toolchain import ROOT
 from infra.local.pulumi_engine import engine_directory, environment, policy_pack
-from infra.stackfile import read_stack_file
+from infra.stack.components.charts import merged
 
 STACK_NAME = "kind-cluster"
 WORKER_SECRET = "agent-worker"  # noqa: S105  # a Secret's name
-# Where the engine is built here, the real Kubernetes plugin is not to be had either: a stand-in, which is a test's.
-STAND_IN = ROOT / "tests" / "infra" / "provider"
 
 
 def directory() -> Path:
@@ -65,12 +62,11 @@ def forget() -> None:
 
 
 def _built_engine(workspace: Path) -> tuple[dict[str, str], Path]:
-    """Environment and policy pack for the engine built from its Go module, with the stand-in for the plugin.
+    """Environment and policy pack for the engine and the plugin built from their Go modules.
 
     Raises BuildError.
     """
     own = environment(engine_directory(), Path(sys.executable))
-    own["PATH"] = os.pathsep.join([str(STAND_IN), own["PATH"]])
     own["PULUMI_HOME"] = str(workspace / "home")
     return own, policy_pack(PROGRAM / "policy", ROOT / ".venv", workspace / "policy")
 

@@ -20,6 +20,7 @@ from infra.kind.packages import need
 from infra.kind.shell import KindError, run, which
 from infra.local.binaries import cache_directory
 from infra.local.go_toolchain import ROOT
+from infra.local.processes import ended
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -104,8 +105,19 @@ def _spawn(command: list[str], log: Path) -> int:
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), written, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        # A lock of whoever called this (flock, make) would be held for as long as it lives.
+        *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()),
     ]
     return os.posix_spawnp(command[0], command, os.environ, file_actions=files, setsid=True)
+
+
+def _inheritable() -> list[int]:
+    found = []
+    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208  # numbers, no paths
+        with contextlib.suppress(OSError):  # the listing's own
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                found.append(descriptor)
+    return found
 
 
 def stop() -> None:
@@ -115,10 +127,8 @@ def stop() -> None:
         daemon = psutil.Process(int((home / "docker.pid").read_text()))
         if str(home) in " ".join(daemon.cmdline()):  # else the number is somebody else's by now
             daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                raise KindError(f"dockerd ({daemon.pid}) has not ended within {STOP_SECONDS} s") from None
+            if not ended(daemon.pid, within=STOP_SECONDS):
+                raise KindError(f"dockerd ({daemon.pid}) has not ended within {STOP_SECONDS} s")
     if home.exists():
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(f"{home}/")), reverse=True):

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from infra.kind.archives import Image, LayerWriter, write
@@ -22,6 +23,7 @@ from infra.local.go_toolchain import ROOT
 LIVEKIT = "livekit/livekit-server"
 FERRETDB = "agent-datastores/ferretdb"
 VALKEY = "valkey/valkey"
+METRICS = ("victoria-metrics", "vmalert")  # victoriametrics/…, of metrics-store.yaml
 AGENT = "agent-datastores/agent"
 NOBODY = "65532:65532"
 # What the agent's image is made of; its key is the tag.
@@ -48,9 +50,13 @@ def build(engine: Engine, *, offline: bool) -> Images:
     if offline:
         need("debootstrap", offline=True)
         made = {
-            f"{LIVEKIT}:{key_of(source_of('livekit-server'), recipe)}": _livekit,
-            f"{FERRETDB}:{key_of(source_of('ferretdb'), recipe)}": _ferretdb,
+            f"{LIVEKIT}:{key_of(source_of('livekit-server'), recipe)}": partial(_program, "livekit-server"),
+            f"{FERRETDB}:{key_of(source_of('ferretdb'), recipe)}": partial(_program, "ferretdb"),
             f"{VALKEY}:{key_of(binary('valkey-server'), recipe)}": _valkey,
+            **{
+                f"victoriametrics/{program}:{key_of(source_of(program), recipe)}": partial(_program, program)
+                for program in METRICS
+            },
         }
     agent_key = key_of(*(ROOT / part for part in AGENT_CONTEXT), recipe if offline else "official base")
     made[f"{AGENT}:{agent_key}"] = _agent_offline if offline else _agent
@@ -61,12 +67,8 @@ def build(engine: Engine, *, offline: bool) -> Images:
     return Images(dict(name.rsplit(":", 1) for name in made))
 
 
-def _livekit(engine: Engine, name: str) -> None:
-    from_programs(engine, name, binary("livekit-server"))
-
-
-def _ferretdb(engine: Engine, name: str) -> None:
-    from_programs(engine, name, binary("ferretdb"))
+def _program(program: str, engine: Engine, name: str) -> None:
+    from_programs(engine, name, binary(program))
 
 
 def from_programs(engine: Engine, name: str, *programs: Path) -> None:

@@ -15,15 +15,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from infra.budget import solve
+from infra.budget.solution import Solution
 from infra.config import apply_overrides, load_config
+from infra.handoff.values import helm_values
 from infra.kind import images as built
 from infra.kind import secrets
 from infra.kind.cluster import NAME, Cluster
 from infra.kind.shell import KindError
 from infra.local.conversation import Line
 from infra.local.go_toolchain import ROOT
-from infra.solution import Solution
-from infra.values import helm_values
 
 CHARTS = ROOT / "charts"
 STACK = ROOT / "infra" / "Pulumi.kind.yaml"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.config.problems import NAMESPACE
 from infra.local.go_toolchain import ROOT
-from infra.problems import NAMESPACE
 
 PROGRAM = ROOT / "infra"
 SECRETS = tuple(
@@ -48,6 +48,7 @@ class PulumiStack:
     """Where the engine finds itself, its plugins and the cluster."""
     pack: Path
     """The policy pack."""
+    program: Path = PROGRAM
 
     def configure(self, values: Mapping[str, Any]) -> None:
         """The config, whole: what it held before is gone, secrets stay. Makes the stack when there is none."""
@@ -58,7 +59,7 @@ class PulumiStack:
             passphrase.write_text(secrets.token_hex(16))
             self.run("stack", "init", self.name)
             # It leaves a salt in the program's folder; this stack's file is elsewhere.
-            Path(PROGRAM, f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
+            Path(self.program, f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
             for key in SECRETS:
                 self.run("config", "set", "--secret", key, text=secrets.token_hex(16))
         known = json.loads(self.run("config", "--json", "--show-secrets=false").text or "{}")
@@ -76,21 +77,29 @@ class PulumiStack:
         return self.run("up", *options, show=show)
 
     def run(self, *command: str, text: str | None = None, show: bool = False) -> Answer:
-        """`pulumi COMMAND` in infra/, with this stack's config. `show`: on the terminal, instead of in the answer."""
+        """`pulumi COMMAND` in the program's folder, with this stack's config.
+
+        Args:
+            show: on the terminal, instead of in the answer.
+        """
+        with self.start(*command, show=show) as running:
+            said, _ = running.communicate(text)
+        return Answer(running.returncode, said or "")
+
+    def start(self, *command: str, show: bool = False) -> subprocess.Popen[str]:
+        """The same, not waited for."""
         file = ["--config-file", str(self.directory / f"Pulumi.{self.name}.yaml")]
         stack = [] if command[:2] == ("stack", "init") else ["--stack", self.name]
         own = {
             "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.directory / "passphrase"),
         }
-        done = subprocess.run(
+        return subprocess.Popen(
             ["pulumi", *command, *stack, *(file if command[0] in CONFIGURED else []), "--non-interactive"],  # noqa: S607
-            cwd=PROGRAM,
+            cwd=self.program,
             env=os.environ | self.environment | own,
-            input=text,
+            stdin=subprocess.PIPE,
             stdout=None if show else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        return Answer(done.returncode, done.stdout or "")

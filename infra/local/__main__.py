@@ -13,9 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from infra.budget import jobs_for, solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
+from infra.budget.solution import Solution
 from infra.config import ConfigError, StackConfig, apply_overrides, load_config
-from infra.local import interfaces
+from infra.handoff.series import budget_series
+from infra.local import interfaces, open_files
 from infra.local.binaries import SERVERS, build_missing
 from infra.local.chat import chat
 from infra.local.errors import LocalError
@@ -23,8 +25,6 @@ from infra.local.go_toolchain import BuildError
 from infra.local.servers import further
 from infra.local.state import find
 from infra.local.up import up
-from infra.monitoring.series import budget_series
-from infra.solution import Solution
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
 CALLS = 24
@@ -142,6 +142,7 @@ async def until_signalled(work: Coroutine[Any, Any, int]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """0: done; 1: an invariant was broken; 2: it could not start, with the reason; 128 + signal: it was stopped."""
     given = arguments(argv)
+    open_files.allow_many()
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, LOG_WIDTH)

@@ -63,8 +63,9 @@ def _build_all(builds: list[Build]) -> None:
     go = find_go(go_needed([build.name for build in builds]), cache_directory())
     stop = threading.Event()
     with ThreadPoolExecutor(AT_ONCE) as pool, Progress(builds) as progress:
-        running: dict[Future[None], Build] = {pool.submit(build.run, go, stop): build for build in builds}
         try:
+            # In here too: a build runs, and Ctrl-C may come, before the next one is submitted.
+            running: dict[Future[None], Build] = {pool.submit(build.run, go, stop): build for build in builds}
             while running:
                 finished, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -92,8 +93,7 @@ def _bundled_valkey() -> Path:
 
 def main(names: Sequence[str]) -> int:
     """Build every program of these names that is missing; the exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminated)
+    unwind_on_signals()
     directory = cache_directory() / "servers"
     try:
         cached = [name for name in names if Build(name, directory).path.exists()]
@@ -109,6 +109,12 @@ def main(names: Sequence[str]) -> int:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def unwind_on_signals() -> None:
+    """SIGTERM and SIGHUP end this process as an exception does, so that no build outlives it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
 
 
 def _terminated(number: int, _frame: object) -> NoReturn:

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.go_modules import overlay
 from infra.local.go_toolchain import ROOT, BuildError, Go, required_version
 
 SOURCES = ROOT / "docker"
@@ -119,6 +120,7 @@ class Build:
         # A program with a main.go of ours is that package; the others are the one `tool` of their go.mod.
         package = "." if (source / "main.go").exists() else "tool"
         try:
+            seen = overlay(go, source, workspace)
             with self.log.open("w") as log:
                 compiler = subprocess.Popen(
                     [
@@ -130,6 +132,7 @@ class Build:
                         build_tags(source),
                         "-ldflags",
                         linker_flags(source),
+                        *seen,
                         "-o",
                         unfinished,
                         package,
@@ -139,7 +142,9 @@ class Build:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # so that stopping it also stops the compilers it started
+                    # So that stopping it also stops the compilers it started. No session of its own: Linux shares
+                    # cores by session first, where `nice make …` would count for nothing.
+                    process_group=0,
                 )
             self._follow(compiler, stop)
             unfinished.chmod(0o755)

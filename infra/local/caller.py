@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from livekit import api, rtc
 
-from agent.runtime.dispatch import Busy, place_call
+from agent.runtime.dispatch import Busy, LiveKitUnreachable, place_call
 from infra.local.conversation import NOTICE_SECONDS, AgentGone, Conversation, Line
 
 ONE_MORE = "One more thing, please."
@@ -80,7 +80,14 @@ class Caller:
         except Busy as busy:
             result.outcome, result.detail = Outcome.BUSY, str(busy)
             result.waited_seconds = time.monotonic() - result.began
-        except (AgentGone, TimeoutError, OSError, rtc.ConnectError, api.ServerError) as error:
+        except (
+            AgentGone,
+            LiveKitUnreachable,
+            TimeoutError,
+            OSError,
+            rtc.ConnectError,
+            api.ServerError,
+        ) as error:
             result.outcome = Outcome.KILLED if self._victim else Outcome.LOST
             result.detail = f"{type(error).__name__}: {error}".rstrip(": ")
         finally:

@@ -11,7 +11,7 @@ import threading
 from livekit import api, rtc
 from rich.console import Console
 
-from agent.runtime.dispatch import Busy, place_call
+from agent.runtime.dispatch import Busy, LiveKitUnreachable, place_call
 from infra.local.conversation import AgentGone, Conversation, Line
 from infra.local.errors import LocalError
 
@@ -36,7 +36,7 @@ async def chat(console: Console, line: Line, stack: str) -> int:
     except AgentGone:
         console.print("the agent hung up")
         return 0
-    except (TimeoutError, OSError, rtc.ConnectError, api.ServerError) as error:
+    except (LiveKitUnreachable, TimeoutError, OSError, rtc.ConnectError, api.ServerError) as error:
         raise LocalError(f"the call broke off: {error}") from None
     console.print("hung up")
     return 0

@@ -8,6 +8,8 @@ from typing import Self
 
 from livekit import api, rtc
 
+from infra.local.rooms import new_room
+
 CHAT, TRANSCRIPTION = "lk.chat", "lk.transcription"
 # On two busy cores a job process takes seconds to start and a sentence is answered within one; far above both.
 JOIN_SECONDS = 30.0
@@ -42,7 +44,7 @@ class Conversation:
 
     def __init__(self, line: Line, room: str, identity: str) -> None:
         self._line, self._name, self._identity = line, room, identity
-        self._room = rtc.Room()
+        self._room = new_room()
         self._said: asyncio.Queue[str] = asyncio.Queue()
         self._gone = asyncio.Event()
         self._readers: set[asyncio.Task[None]] = set()
@@ -50,6 +52,7 @@ class Conversation:
     async def __aenter__(self) -> Self:
         # Registered before connecting: the agent may be in the room already and greet at once.
         self._room.register_text_stream_handler(TRANSCRIPTION, self._on_text)
+        self._room.on("participant_connected", self._on_joined)
         self._room.on("participant_disconnected", self._on_left)
         self._room.on("disconnected", self._on_disconnected)
         try:
@@ -91,6 +94,11 @@ class Conversation:
             raise AgentGone("the agent left before it answered")
         raise TimeoutError(f"no answer within {ANSWER_SECONDS:g} s")
 
+    @property
+    def agents(self) -> set[str]:
+        """Who of those in the room is an agent, by identity: two while one that died is not missed yet."""
+        return {who for who, other in self._room.remote_participants.items() if _is_agent(other)}
+
     async def until_gone(self, *, within: float | None = None) -> None:
         """Stay on the line until the agent leaves, or raise TimeoutError after `within` seconds."""
         async with asyncio.timeout(within):
@@ -108,9 +116,17 @@ class Conversation:
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
 
+    def _on_joined(self, _: rtc.RemoteParticipant) -> None:
+        if self.agents:  # another one, where a watcher has placed it
+            self._gone.clear()
+
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
+        if _is_agent(participant) and not self.agents:
             self._gone.set()
 
     def _on_disconnected(self, *_: object) -> None:
         self._gone.set()
+
+
+def _is_agent(participant: rtc.RemoteParticipant) -> bool:
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT

@@ -13,7 +13,8 @@ T = TypeVar("T")
 async def eventually(
     condition: Callable[[], bool | Awaitable[bool]], *, within: float, what: str, every: float = 0.05
 ) -> None:
-    """Return as soon as `condition()` is true, looking every `every` seconds.
+    """Return as soon as `condition()` is true, looking every `every` seconds; less often where a look takes long, so
+    that looking takes a quarter of the time at most.
 
     Raises:
         TimeoutError: `within` seconds passed; the message names `what` was waited for.
@@ -21,12 +22,13 @@ async def eventually(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while True:
+        began = loop.time()
         answer = condition()
         if await answer if inspect.isawaitable(answer) else answer:
             return
-        if loop.time() > deadline:
+        if (now := loop.time()) > deadline:
             raise TimeoutError(f"{what}: not within {within:g} s")
-        await asyncio.sleep(every)
+        await asyncio.sleep(max(every, min(3 * (now - began), deadline - now)))
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

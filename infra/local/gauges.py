@@ -23,6 +23,8 @@ class Gauges:
     budget: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
     """Jobs ended so far: `completed`, `failed`, `killed`."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """How those calls ended: `hung_up`, `lost`, `time_limit`, …"""
     requests: dict[str, int] = field(default_factory=dict)
     """Job requests so far: `accepted`, `rejected`."""
     opening: dict[str, Histogram] = field(default_factory=dict)
@@ -76,6 +78,7 @@ def parse(text: str) -> Gauges:
     connections: defaultdict[str, dict[str, int]] = defaultdict(dict)
     budget: dict[str, int] = {}
     outcomes: dict[str, int] = {}
+    ended: dict[str, int] = {}
     requests: dict[str, int] = {}
     durations: dict[str, defaultdict[str, dict[float, float]]] = {
         "open": defaultdict(dict),
@@ -94,7 +97,8 @@ def parse(text: str) -> Gauges:
                 case "agent_datastore_connections_budget":
                     budget[labels["datastore"]] = int(value)
                 case "agent_jobs_total":
-                    outcomes[labels["outcome"]] = int(value)
+                    for counts, label in ((outcomes, "outcome"), (ended, "reason")):
+                        counts[labels[label]] = counts.get(labels[label], 0) + int(value)
                 case "agent_job_requests_total":
                     requests[labels["result"]] = int(value)
                 case "agent_datastore_open_duration_seconds_bucket":
@@ -107,6 +111,7 @@ def parse(text: str) -> Gauges:
         connections=dict(connections),
         budget=budget,
         outcomes=outcomes,
+        ended=ended,
         requests=requests,
         opening={name: Histogram(buckets) for name, buckets in durations["open"].items()},
         checkout={name: Histogram(buckets) for name, buckets in durations["checkout"].items()},

@@ -17,6 +17,7 @@ from typing import Self
 import psutil
 
 from infra.local import slot_locks
+from infra.local.processes import sockets
 
 INTERVAL_SECONDS = 0.25
 HELD = frozenset({psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT})
@@ -32,13 +33,9 @@ class Endpoint:
 
 
 def connections(endpoint: Endpoint) -> int:
-    """Sockets of this process on its own port with a client at the other end; 0 when the process is gone."""
-    try:
-        sockets = psutil.Process(endpoint.pid).net_connections(kind="tcp")
-    except psutil.NoSuchProcess:
-        return 0
+    """Sockets of this process on its own port with a client at the other end; 0 when the process has ended."""
     ports = {endpoint.port, *endpoint.also}
-    return sum(1 for s in sockets if s.status in HELD and s.laddr.port in ports)
+    return sum(s.status in HELD and s.local_port in ports for s in sockets(endpoint.pid))
 
 
 @dataclass(frozen=True)

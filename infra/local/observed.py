@@ -10,13 +10,13 @@ from typing import Any
 
 import aiohttp
 
+from infra.handoff.series import Series
 from infra.local.exporter import exporter
 from infra.local.servers import vmalert
 from infra.local.servers.metrics_store import FLEET
 from infra.local.servers.vmalert import VmAlert
 from infra.local.stack import Stack
 from infra.monitoring.rules import rule_file
-from infra.monitoring.series import Series
 
 QUERY_SECONDS = 5.0
 
@@ -69,7 +69,7 @@ async def observed(
     """Watch a stack until left; the stack's run stops the processes.
 
     Args:
-        series: the budget, as `infra.monitoring.series.budget_series` has it.
+        series: the budget, as `infra.handoff.series.budget_series` has it.
         at_once: alerts fire without their `for`; for tests.
     """
     async with exporter(stack) as port:

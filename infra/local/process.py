@@ -14,6 +14,7 @@ import psutil
 
 from infra.local.errors import StartFailed
 from infra.local.eventually import eventually
+from infra.local.processes import alive, command_line
 
 STOP_SECONDS = 10.0
 # Children that end when their parent does (multiprocessing's fork server) take a moment to notice.
@@ -128,12 +129,10 @@ class Process:
     def _descendants(self) -> list[str]:
         """Living members of its group beside itself, described for people."""
         found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if process.pid == self.pid or os.getpgid(process.pid) != self.pid:
-                    continue
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(f"{self.name} left pid {process.pid}: {' '.join(process.cmdline())[:100]}")
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError):
+                if pid != self.pid and os.getpgid(pid) == self.pid and alive(pid):
+                    found.append(f"{self.name} left pid {pid}: {command_line(pid)[:100]}")
         return found
 
     def kill(self) -> int:

@@ -1,8 +1,9 @@
 """The Pulumi engine that this project builds where no release of it can be had: a directory to put first on PATH.
 
-`python -m infra.local.pulumi_engine` prints it. It holds `pulumi`, the Python language host, which is older than the
-engine, and what makes up for its age: the script with which it starts a program (from the engine's own module), a
-`python` that it asks for packages, and a runtime named `venv` for policy packs, which it cannot start.
+`python -m infra.local.pulumi_engine` prints it. It holds `pulumi`, the Kubernetes plugin, the Python language host,
+which is older than the engine, and what makes up for its age: the script with which it starts a program (from the
+engine's own module), a `python` that it asks for packages, and a runtime named `venv` for policy packs, which it cannot
+start.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from infra.local.binaries import build_missing, cache_directory
 from infra.local.building import go_needed, source_of
+from infra.local.go_modules import module_directory
 from infra.local.go_toolchain import BuildError, find_go
 
-PROGRAMS = ("pulumi", "pulumi-language-python")
+PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 STARTER = "pulumi-language-python-exec"
 PACK_STARTER = "pulumi-analyzer-policy-python"
@@ -88,18 +89,7 @@ def policy_pack(source: Path, virtualenv: Path, destination: Path) -> Path:
 def _sdk(program: str) -> Path:
     """The sdk module that a program is pinned with."""
     go = find_go(go_needed([program]), cache_directory())
-    answer = subprocess.run(
-        [go.command, "mod", "download", "-json", SDK],
-        cwd=source_of(program),
-        env=go.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    module = json.loads(answer.stdout or "{}")
-    if answer.returncode != 0 or "Dir" not in module:
-        raise BuildError(f"{SDK} could not be downloaded: {module.get('Error') or answer.stderr.strip()}")
-    return Path(module["Dir"])
+    return module_directory(go, source_of(program), SDK)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ class Run:
         for parent in (STATE, OUTPUT):
             parent.mkdir(exist_ok=True)
             (parent / ".gitignore").write_text("*\n")
+        self.state.mkdir(mode=0o700)  # first: without it, another run that tidies up takes this one for ended
         (self.output / "logs").mkdir(parents=True)
-        self.state.mkdir(mode=0o700)
         _forget_oldest(self.name.partition("-")[0])
         self._reaper = Reaper(self.state)
         return self

@@ -9,7 +9,8 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.environment import worker_environment
+from infra.budget.solution import Datastore, RedisServer, Solution
+from infra.handoff.environment import worker_environment
 from infra.local import worker as workers_
 from infra.local.conversation import Line
 from infra.local.eventually import together
@@ -18,7 +19,6 @@ from infra.local.process import STOP_SECONDS
 from infra.local.run import Run
 from infra.local.servers import further, livekit, metrics_store, mongodb, redis
 from infra.local.worker import Worker
-from infra.solution import Datastore, RedisServer, Solution
 
 AGENT_NAME = "assistant"
 MONGODB, REDIS = "mongodb", "redis"

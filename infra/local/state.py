@@ -7,10 +7,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from infra.local.conversation import Line
 from infra.local.errors import NoStack
+from infra.local.processes import alive
 from infra.local.run import STATE, Run
 
 FILE = "stack.json"
@@ -65,6 +64,6 @@ def _all() -> list[Running]:
             running = Running(content["name"], content["pid"], Line(**content["line"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a run that is just beginning or ending
-        if psutil.pid_exists(running.pid):
+        if alive(running.pid):
             found.append(running)
     return found

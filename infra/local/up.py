@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.live import Live
 
+from infra.budget.solution import Solution
+from infra.handoff.series import Series
 from infra.local import stack as stacks
 from infra.local import state
 from infra.local.errors import LocalError
@@ -20,8 +22,6 @@ from infra.local.servers.mongodb import NO_LIMIT
 from infra.local.stack import Stack
 from infra.local.up_table import line, table
 from infra.local.watch import Watch, watching
-from infra.monitoring.series import Series
-from infra.solution import Solution
 
 TERMINAL_SECONDS, LINES_SECONDS = 0.5, 5.0
 # Models for a real voice pipeline (agent/worker.py) and a collector for its traces, if the developer's environment
@@ -70,7 +70,8 @@ async def up(console: Console, solution: Solution, series: Sequence[Series], *, 
 def _addresses(stack: Stack, watched: Observed, file: str) -> str:
     rows = [
         ("LiveKit", f"{stack.livekit.url}  (key and secret, for a client of your own: {file})"),
-        ("metrics", f"{stack.metrics.ui}  dashboards: {stack.metrics.ui}#/dashboards"),
+        ("dashboards", stack.metrics.dashboards),
+        ("metrics", stack.metrics.ui),
         ("alerts", f"{watched.alerts.ui}"),
         *(
             (name, f"{w.url}/ready  {w.url}/worker  {w.metrics_url}")
@@ -78,7 +79,7 @@ def _addresses(stack: Stack, watched: Observed, file: str) -> str:
         ),
         ("call", f"python -m infra.local call --run {stack.run.name}"),
     ]
-    return "\n".join(["", *(f"  {what:<9} {where}" for what, where in rows), "", f"  {NO_LIMIT}", ""])
+    return "\n".join(["", *(f"  {what:<10} {where}" for what, where in rows), "", f"  {NO_LIMIT}", ""])
 
 
 async def _show(console: Console, stack: Stack, watch: Watch) -> None:

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.local.servers.metrics_store import DASHBOARDS as VMUI_DIRECTORY
 from infra.monitoring.dashboards import DASHBOARDS
 from infra.monitoring.dashboards.grafana import grafana
-from infra.monitoring.dashboards.vmui import vmui
+from infra.monitoring.dashboards.vmui import VMUI_DIRECTORY, vmui
 from infra.monitoring.rules import CHART
 from infra.monitoring.runbooks import pages
 
@@ -22,10 +21,11 @@ from infra.monitoring.runbooks import pages
 def generated() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     files = pages()
-    for dashboard in DASHBOARDS:
+    for number, dashboard in enumerate(DASHBOARDS, start=1):
         file = f"{dashboard.name}.json"
         files[CHART / "dashboards" / file] = json.dumps(grafana(dashboard), indent=2) + "\n"
-        files[VMUI_DIRECTORY / file] = json.dumps(vmui(dashboard), indent=2) + "\n"
+        # The local UI orders its tabs by the files' names.
+        files[VMUI_DIRECTORY / f"{number}-{file}"] = json.dumps(vmui(dashboard), indent=2) + "\n"
     return files
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from infra.monitoring.series import Series
+from infra.handoff.series import Series
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "monitoring"
 GROUP = "agent-datastores"

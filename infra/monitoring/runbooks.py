@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.budget import solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
+from infra.budget.solution import grouped
 from infra.config import load_config
+from infra.handoff.series import PREFIX, Series, budget_series
 from infra.monitoring.rules import RUNBOOKS, alert_files, read
-from infra.monitoring.series import PREFIX, Series, budget_series
-from infra.solution import grouped
 
 STACKS = Path(__file__).resolve().parents[1]
 EXAMPLES = {name: STACKS / f"Pulumi.{name}.yaml" for name in ("local", "production")}

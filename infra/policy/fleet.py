@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.environment import worker_environment
+from infra.handoff.environment import worker_environment
 from infra.policy.objects import (
     Item,
     Stack,
@@ -16,6 +16,7 @@ from infra.policy.objects import (
     mebibytes,
     name,
     number,
+    takes_calls,
     template,
 )
 from infra.policy.rules import Expected, ItemRule, StackRule, in_cell
@@ -69,7 +70,7 @@ def drain(item: Item, expected: Expected) -> Iterator[str]:
             f"terminationGracePeriodSeconds is {given}, preStop, drain and the jobs' end take "
             f"{time.termination_grace_period_seconds}"
         )
-    for container in filter(_takes_calls, containers(item)):
+    for container in filter(takes_calls, containers(item)):
         pre_stop = number(at(container, "lifecycle", "preStop", "sleep", "seconds")) or 0
         if pre_stop > time.pre_stop_seconds:
             yield f"preStop sleeps {pre_stop:.0f} s, the grace period pays for {time.pre_stop_seconds}"
@@ -79,18 +80,10 @@ def drain(item: Item, expected: Expected) -> Iterator[str]:
         yield f"progressDeadlineSeconds is {given}, a rollout may take {time.progress_deadline_seconds}"
 
 
-def _takes_calls(container: Item) -> bool:
-    return "livekit.agents" in _words(container) or "AGENT_SLOTS" in environment(container)
-
-
-def _words(container: Item) -> list[str]:
-    return [str(word) for key in ("command", "args") for word in container.get(key) or ()]
-
-
 def memory(item: Item, expected: Expected) -> Iterator[str]:
     """A worker has the memory of all its jobs, so that none is killed when it is full."""
     need = expected.solution.pod.memory_mib
-    for container in filter(_takes_calls, containers(item)) if is_worker(item) else ():
+    for container in filter(takes_calls, containers(item)) if is_worker(item) else ():
         for kind in ("requests", "limits"):
             given = mebibytes(at(container, "resources", kind, "memory"))
             if given is None or given < need:
@@ -118,7 +111,7 @@ def complete(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple
     """A worker starts with every number of the budget: what is missing is a default that nobody counted."""
     solved = worker_environment(expected.solution)
     for item in stack.workers(namespace):
-        for container in filter(_takes_calls, containers(item)):
+        for container in filter(takes_calls, containers(item)):
             given = stack.variables(container, namespace)
             if missing := [variable for variable in solved if variable not in given]:
                 yield (

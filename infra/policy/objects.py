@@ -20,6 +20,8 @@ TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 WORKER = "agent-worker"
+# Components of charts/agent-worker that take no calls.
+NO_WORKERS = ("indexes", "watcher")
 
 
 def at(item: Any, *path: str) -> Any:
@@ -87,12 +89,16 @@ def is_worker(item: Item) -> bool:
     if pod is None:
         return False
     labels = at(pod, "metadata", "labels") or {}
-    if labels.get("app.kubernetes.io/component") == "indexes":
-        return False
-    return labels.get("app.kubernetes.io/name") == WORKER or any(map(_takes_calls, containers(item)))
+    # A label says who is none, but nobody who takes calls hides behind it.
+    named = (
+        labels.get("app.kubernetes.io/name") == WORKER
+        and labels.get("app.kubernetes.io/component") not in NO_WORKERS
+    )
+    return named or any(map(takes_calls, containers(item)))
 
 
-def _takes_calls(container: Item) -> bool:
+def takes_calls(container: Item) -> bool:
+    """Whether it runs a worker, whatever its pod is called."""
     words = [str(word) for key in ("command", "args") for word in container.get(key) or ()]
     return "AGENT_SLOTS" in environment(container) or "livekit.agents" in words
 

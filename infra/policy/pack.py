@@ -19,12 +19,12 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 from infra.budget import solve
-from infra.cells import cells_of
 from infra.config import ConfigError, parse_config
 from infra.policy import fleet, opaque, scaling, secrecy, servers
 from infra.policy.objects import Item, Stack
 from infra.policy.rules import Expected, ItemRule, StackRule, item_violations, stack_violations
-from infra.program import stack_values
+from infra.stack.cells import cells_of
+from infra.stack.inputs import stack_values
 
 ITEM_RULES: tuple[ItemRule, ...] = (
     *fleet.ITEM_RULES,
@@ -100,7 +100,13 @@ def _stack_check(rule: StackRule) -> Callable[[StackValidationArgs, ReportViolat
 
 
 def seen(pulumi_type: str, urn: str, props: Mapping[str, Any]) -> Item:
-    """A resource's properties as the object they are, with Pulumi's own type and name of it."""
+    """A resource's properties as the object they are, with Pulumi's own type and name of it.
+
+    As it was asked for: what the plugin returns is the object of the cluster, in which the server has written its
+    defaults (`replicas: 1` beside a scaler), and keeps the other one in `__inputs`.
+    """
+    if "__inputs" in props:
+        props = props["__inputs"]
     plain = {key: _plain(partial(getitem, props, key)) for key in props}
     return plain | {"pulumiType": pulumi_type, "urn": urn}
 

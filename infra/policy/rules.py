@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from infra.budget.solution import Solution
 from infra.config import StackConfig
 from infra.policy.objects import Item, Stack, at, name
-from infra.solution import Solution
 
 
 @dataclass(frozen=True)

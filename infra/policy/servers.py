@@ -4,58 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from infra.budget import digest
+from infra.budget.solution import MongoDBServer, RedisServer
+from infra.budget.transition import plan_transition
+from infra.datastores import KINDS, MONGODB, REDIS, kind_of
 from infra.policy.objects import Item, Stack, at, containers, is_worker, mebibytes, name, number
 from infra.policy.rules import Expected, StackRule
-from infra.running import RECORD, RECORD_KEY, ClusterError, parse_record
-from infra.solution import MongoDBServer, RedisServer
-from infra.transition import plan_transition
+from infra.stack.record import RECORD, parse_record
 
-
-@dataclass(frozen=True)
-class _Setting:
-    """A line of a server's configuration that holds a figure."""
-
-    key: str
-    pattern: re.Pattern[str]
-    container: str
-
-
+OWN = {kind.name: kind.own_server for kind in KINDS.values() if kind.own_server}
+# How each of them writes its limit down.
 LIMITS = {
-    "mongodb": _Setting(
-        "net.maxIncomingConnections", re.compile(r"maxIncomingConnections:\s*(\d+)"), "mongod"
-    ),
-    "redis": _Setting("maxclients", re.compile(r"^maxclients\s+(\d+)", re.MULTILINE), "valkey"),
+    MONGODB.name: re.compile(r"maxIncomingConnections:\s*(\d+)"),
+    REDIS.name: re.compile(r"^maxclients\s+(\d+)", re.MULTILINE),
 }
 MEMORY = re.compile(r"^maxmemory\s+(\d+)mb", re.MULTILINE)
-URLS = {"mongodb": "MONGODB_URL", "redis": "REDIS_URL"}
+CONTAINERS = {own.container for own in OWN.values()}
 
 
 def limits(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple[Item | None, str]]:
     """A server of ours has exactly the connections of the budget, or of both fleets while an old one drains."""
-    for datastore, setting in LIMITS.items():
+    for datastore, own in OWN.items():
         wanted = _servers(stack, namespace, expected, datastore)
         for item in _stateful_sets(stack, namespace, datastore):
             if not wanted:
                 yield item, f"is a {datastore} server, but the budget has a managed one (plan or limit)"
                 continue
-            if not any(one["name"] == setting.container for one in containers(item)):
+            if not any(one["name"] == own.container for one in containers(item)):
                 continue  # another engine, which knows no limit: workers alone hold the budget
             text = _configuration(stack, namespace, item)
-            found = setting.pattern.search(text)
+            found = LIMITS[datastore].search(text)
             limit = int(found[1]) if found else None
             accepted = {_limit(server) for server in wanted}
             if limit not in accepted:
                 given = "missing (no limit then)" if limit is None else str(limit)
-                yield item, f"{setting.key} is {given}, the budget solved {max(accepted)}"
+                yield item, f"{own.limit_setting} is {given}, the budget solved {max(accepted)}"
             if not found:
                 continue
             yield from _sizes(item, text, [one for one in wanted if _limit(one) == limit])
     if not stack.workers(namespace):
         return
-    for datastore in LIMITS:
+    for datastore in OWN:
         if expected.solution.datastores[datastore].server and not _stateful_sets(stack, namespace, datastore):
             kinds = [one.get("kind") for one in stack.items]
             if not {"PerconaServerMongoDB", "RedisReplication", "RedisCluster"} & set(kinds):
@@ -72,7 +61,7 @@ def _sizes(
         memory = server.memory_mib
         for container in containers(item):
             given = mebibytes(at(container, "resources", "limits", "memory"))
-            if container["name"] in ("mongod", "valkey") and (given is None or given < memory):
+            if container["name"] in CONTAINERS and (given is None or given < memory):
                 shown = "missing" if given is None else f"{given:.0f} MiB"
                 yield (
                     item,
@@ -86,7 +75,7 @@ def _sizes(
 
 def single(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple[Item | None, str]]:
     """As many members as the budget counts."""
-    for datastore in LIMITS:
+    for datastore in OWN:
         for item in _stateful_sets(stack, namespace, datastore):
             given = number(at(item, "spec", "replicas"))
             nodes = expected.solution.datastores[datastore].nodes
@@ -98,7 +87,7 @@ def data(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple[Ite
     """What callers said is on a volume, and the volume stays when the server goes."""
     if expected.config.deployment and expected.config.deployment.data == "delete":
         return
-    for item in _stateful_sets(stack, namespace, "mongodb"):
+    for item in _stateful_sets(stack, namespace, MONGODB.name):
         if not at(item, "spec", "volumeClaimTemplates"):
             yield item, "has no volume: transcripts would go with the pod"
         if at(item, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted") == "Delete":
@@ -110,21 +99,21 @@ def data(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple[Ite
 
 def consumers(stack: Stack, namespace: str, expected: Expected) -> Iterator[tuple[Item | None, str]]:
     """Who is given a datastore's address and is no worker is a consumer of the budget, with so many processes."""
-    sections = {"mongodb": expected.config.mongodb.consumers, "redis": expected.config.redis.consumers}
     for item in stack.items:
         if is_worker(item) or at(item, "metadata", "namespace") != namespace:
             continue
-        for datastore, variable in URLS.items():
+        for kind in map(kind_of, OWN):
+            variable, counted_by = str(kind.url_variable), expected.config.section_of(kind).consumers
             if not any(variable in stack.variables(one, namespace) for one in containers(item)):
                 continue
             own = str(at(item, "metadata", "name"))
-            counted = next((one for key, one in sections[datastore].items() if key in own.split("-")), None)
+            counted = next((one for key, one in counted_by.items() if key in own.split("-")), None)
             if counted is None:
                 yield (
                     item,
                     (
-                        f"is given {variable}, but {datastore}.consumers counts nobody of that name: its connections "
-                        "are in no budget"
+                        f"is given {variable}, but {kind.section}.consumers counts nobody of that name: its "
+                        "connections are in no budget"
                     ),
                 )
                 continue
@@ -133,7 +122,7 @@ def consumers(stack: Stack, namespace: str, expected: Expected) -> Iterator[tupl
                 yield (
                     item,
                     (
-                        f"runs {processes:.0f} processes, {datastore}.consumers pays for {counted.processes} of them"
+                        f"runs {processes:.0f} processes, {kind.section}.consumers pays for {counted.processes} of them"
                     ),
                 )
 
@@ -146,20 +135,15 @@ def _servers(
     if server is None:
         return []
     accepted = [server]
-    new = digest(expected.config)
-    for record in stack.of("ConfigMap", namespace):
-        if at(record, "metadata", "name") != RECORD:
+    for item in stack.of("ConfigMap", namespace):
+        if at(item, "metadata", "name") != RECORD:
             continue
-        try:
-            configs = parse_record(str(at(record, "data", RECORD_KEY)), name(record))
-        except ClusterError:
+        *previous, _ = parse_record(at(item, "data") or {}, name(item)).entries or (None,)
+        if not previous:
             continue
-        for config in configs:
-            if digest(config) == new:
-                continue
-            mixed = plan_transition(config, expected.config).mixed.datastores.get(datastore)
-            if mixed and mixed.server_during:
-                accepted.append(mixed.server_during)
+        mixed = plan_transition([one.deployed for one in previous], expected.config).mixed
+        if (one := mixed.datastores.get(datastore)) and one.server_during:
+            accepted.append(one.server_during)
     return accepted
 
 
@@ -172,7 +156,7 @@ def _stateful_sets(stack: Stack, namespace: str, datastore: str) -> list[Item]:
         item
         for item in stack.of("StatefulSet", namespace)
         if at(item, "metadata", "labels", "app.kubernetes.io/name") == datastore
-        or any(one["name"] == LIMITS[datastore].container for one in containers(item))
+        or any(one["name"] == OWN[datastore].container for one in containers(item))
     ]
 
 

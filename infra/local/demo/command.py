@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infra.budget.solution import Solution
 from infra.local.demo import picture, tables
 from infra.local.demo.invariants import broken as broken_invariants
 from infra.local.demo.orchestration import Demo
 from infra.local.demo.progress import progress
 from infra.local.run import Run
-from infra.solution import Solution
 
 
 async def demo(console: Console, solution: Solution, *, calls: int, workers: int) -> int:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infra.budget import jobs_for
+from infra.budget.solution import Datastore, Solution
 from infra.local.demo.report import Counted, DatastoreSeen, Durations, FleetSeen, Told
 from infra.local.gauges import Gauges, Histogram
 from infra.local.kernel import Sample
 from infra.local.stack import REDIS, Stack
 from infra.local.watch import Watch
-from infra.solution import Datastore, Solution
 
 
 @dataclass(frozen=True)

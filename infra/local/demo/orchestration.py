@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from infra.budget.solution import Solution
 from infra.local import stack as stacks
 from infra.local.demo import stored
 from infra.local.demo.measure import Idle, counted, datastores_seen, fleet_seen, told
@@ -21,7 +22,6 @@ from infra.local.run import Run
 from infra.local.stack import Say, Stack
 from infra.local.watch import Watch, watching
 from infra.local.worker import Worker
-from infra.solution import Solution
 
 # After the last hang-up: LiveKit tells the agent within 2 s, the job stores its transcript and closes, gauges follow.
 QUIET_SECONDS = 30.0

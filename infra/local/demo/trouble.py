@@ -39,7 +39,10 @@ async def kill_one_job(stack: Stack, watch: Watch, calls: Calls, mark: Mark) -> 
     if (found := _process(stack, caller.room)) is None:
         return None
     worker, pid = found
-    os.kill(pid, signal.SIGKILL)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:  # its caller hung up meanwhile
+        return None
     killed = time.monotonic()
     mark("job killed (SIGKILL)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from infra.local.run import Run
 from infra.local.servers.probes import answers_http
 
 START_SECONDS = 30.0
+# livekit-server 1.13.5 drops a SIGTERM that comes within 0.1 s of its first answer, and would have to be killed
+# (pkg/service/server.go: `Stop` looks at `running`, which is set after that pause). Nothing tells when it is over.
+HEARS_SIGNALS_SECONDS = 0.3
 FILE = "livekit.yaml"
 
 
@@ -51,8 +55,14 @@ async def start_again(run: Run, ended: LiveKit) -> LiveKit:
 
 async def _serve(run: Run, file: Path, port: int, key: str, secret: str) -> LiveKit:
     process = run.start("livekit-server", [binary("livekit-server"), "--config", file])
-    await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}"), within=START_SECONDS)
+    await ready(process, port)
     return LiveKit(process, port, key, secret)
+
+
+async def ready(process: Process, port: int) -> None:
+    """Wait until it serves, and can be stopped again. Raises StartFailed."""
+    await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}"), within=START_SECONDS)
+    await asyncio.sleep(HEARS_SIGNALS_SECONDS)
 
 
 def config(port: int, tcp: int, udp: int, key: str, secret: str) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
+from infra.monitoring.dashboards.vmui import VMUI_DIRECTORY
 
 START_SECONDS = 20.0
 SCRAPE_SECONDS = 2
 FLEET = "local"
-DASHBOARDS = Path(__file__).parents[1] / "dashboards"  # generated: python -m infra.monitoring write
+# By itself the UI shows half an hour, and writes the query above each legend unless it groups lines by a label.
+DASHBOARDS_PAGE = "#/dashboards?g0.range_input=5m&g0.relative_time=last_5_minutes&legend_group=fleet"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class MetricsStore:
     @property
     def ui(self) -> str:
         return f"{self.url}/vmui/"
+
+    @property
+    def dashboards(self) -> str:
+        """The address of the dashboards: the last minutes of the run."""
+        return self.ui + DASHBOARDS_PAGE
 
     def scrape(self, workers: Mapping[str, int]) -> None:
         """Scrape these workers (name → metrics port) from now on, and no others."""
@@ -86,7 +93,7 @@ async def _start(run: Run) -> MetricsStore:
         f"-httpListenAddr={LOOPBACK}:{port}",
         f"-storageDataPath={run.directory('metrics/data')}",
         f"-promscrape.config={scrape}",
-        f"-vmui.customDashboardsPath={DASHBOARDS}",
+        f"-vmui.customDashboardsPath={VMUI_DIRECTORY}",
         "-promscrape.fileSDCheckInterval=1s",
         "-retentionPeriod=1d",  # the least it accepts
         "-search.latencyOffset=1s",  # 30 s by default: a live table would lag behind

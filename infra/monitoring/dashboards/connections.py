@@ -12,7 +12,31 @@ CONNECTIONS = Dashboard(
     description="Connections against the budget: granted, held by workers, counted by servers, and the drift.",
     rows=(
         Row(
-            "Against the budget",
+            "Workers' side, against the budget",
+            (
+                Panel(
+                    "Held against what is granted to the workers that are there",
+                    "On all nodes. Dashed: the share of these workers, and of the peak's, with every slot taken.",
+                    (
+                        Query(f"{BY_DATASTORE} (agent:client_connections{{$fleet}})", "{{datastore}} held"),
+                        Query(
+                            f"{BY_DATASTORE} (agent_datastore_connections_budget{{$fleet}})",
+                            "{{datastore}} granted",
+                        ),
+                        Query("agent_budget:connections_fleet{$fleet}", "{{datastore}} at the peak"),
+                    ),
+                    limits=("{{datastore}} granted", "{{datastore}} at the peak"),
+                ),
+                Panel(
+                    "Held by workers and their jobs",
+                    "By use. Monitoring sockets are the driver's own; they carry no operations and count all the same.",
+                    (Query("agent:client_connections{$fleet}", "{{datastore}} {{state}}"),),
+                    stacked=True,
+                ),
+            ),
+        ),
+        Row(
+            "Servers' side, against the budget",
             (
                 Panel(
                     "Connections of each node, by the server's count",
@@ -36,30 +60,6 @@ CONNECTIONS = Dashboard(
                             "{{datastore}} {{node}}",
                         ),
                     ),
-                ),
-            ),
-        ),
-        Row(
-            "Workers' side",
-            (
-                Panel(
-                    "Held by workers and their jobs",
-                    "By use. Monitoring sockets are the driver's own; they carry no operations and count all the same.",
-                    (Query("agent:client_connections{$fleet}", "{{datastore}} {{state}}"),),
-                    stacked=True,
-                ),
-                Panel(
-                    "Held against what is granted to the workers that are there",
-                    "On all nodes. Dashed: the share of these workers, and of the peak's, with every slot taken.",
-                    (
-                        Query(f"{BY_DATASTORE} (agent:client_connections{{$fleet}})", "{{datastore}} held"),
-                        Query(
-                            f"{BY_DATASTORE} (agent_datastore_connections_budget{{$fleet}})",
-                            "{{datastore}} granted",
-                        ),
-                        Query("agent_budget:connections_fleet{$fleet}", "{{datastore}} at the peak"),
-                    ),
-                    limits=("{{datastore}} granted", "{{datastore}} at the peak"),
                 ),
             ),
         ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from infra.monitoring.dashboards.panel import Dashboard, Unit
 
+VMUI_DIRECTORY = Path(__file__).parents[1] / "vmui"  # generated: python -m infra.monitoring write
 COLUMNS = 12
 FLEETS = 'fleet!=""'
 UNITS: dict[Unit, str] = {"short": "", "s": "s", "d": "days", "percentunit": "of 1"}

@@ -1,0 +1,1 @@
+"""The budget for people: the command line, tables and pictures, what if, a change of a running stack, scale."""
