@@ -35,7 +35,7 @@ templates in no order.
 {{- if not (.Values.budget).seal -}}
 {{- fail (printf "budget is missing: %s" $write) -}}
 {{- end -}}
-{{- /* Figures that were edited by hand are nobody's solution (infra/values.py seals them). */ -}}
+{{- /* Figures that were edited by hand are nobody's solution (infra/handoff/values.py seals them). */ -}}
 {{- if ne (omit .Values.budget "seal" | toRawJson | sha256sum) .Values.budget.seal -}}
 {{- fail "budget was changed after it was solved (its seal does not match): change the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`" -}}
 {{- end -}}

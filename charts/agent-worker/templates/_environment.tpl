@@ -17,25 +17,27 @@ AGENT_NAME AGENT_HOST AGENT_HTTP_PORT AGENT_METRICS_PORT AGENT_SLOT_DIRECTORY AG
 {{- include "agent-worker.configuration" . | sha256sum -}}
 {{- end -}}
 
-{{/* Called with (list $ SECRETS): all of `secrets`, or those that are needed. */}}
+{{/* Called with (list $ SECRETS): all of `secrets`, or those that are needed; and the user's further ones. */}}
 {{- define "agent-worker.secretVariables" -}}
-{{- range $name, $source := index . 1 }}
-- name: {{ $name }}
-  valueFrom:
-    secretKeyRef: {name: {{ $source.existingSecret | quote }}, key: {{ $source.key | default $name | quote }}}
-{{- end }}
+{{- include "agent-worker.fromSecrets" (index . 1) }}
 {{- with (index . 0).Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* `MONGODB_URL` for every datastore that a worker opens by itself. */}}
+{{- define "agent-worker.fromSecrets" -}}
+{{- range $name, $source := . }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef: {name: {{ $source.existingSecret | quote }}, key: {{ $source.key | default $name | quote }}}
+{{- end }}
+{{- end -}}
+
+{{/* LiveKit's, and the address of every datastore that a worker opens. */}}
 {{- define "agent-worker.requiredSecrets" -}}
 {{- $names := list "LIVEKIT_URL" "LIVEKIT_API_KEY" "LIVEKIT_API_SECRET" -}}
-{{- range $variable, $_ := .Values.budget.environment -}}
-{{- if hasSuffix "_CONNECTIONS_PER_WORKER" $variable -}}
-{{- $names = append $names (printf "%s_URL" (trimSuffix "_CONNECTIONS_PER_WORKER" $variable)) -}}
+{{- range $name, $_ := .Values.budget.datastores -}}
+{{- with include "agent-worker.datastoreUrl" (list $ $name) -}}{{- $names = append $names . -}}{{- end -}}
 {{- end -}}
-{{- end -}}
-{{- join " " $names -}}
+{{- join " " (uniq $names) -}}
 {{- end -}}

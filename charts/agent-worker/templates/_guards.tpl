@@ -126,11 +126,13 @@ are compared here.
 {{- end -}}
 {{- if .Values.networkPolicy.enabled -}}
 {{- range $name, $datastore := .Values.budget.datastores -}}
-{{- $place := get $.Values.networkPolicy.datastores $name -}}
-{{- if not $place -}}
-{{- fail (printf "networkPolicy.datastores.%s is missing: the budget counts connections to %s, which the policy would stop. Say where it is: {ports: [PORT], to: [PEER]}, or set networkPolicy.enabled: false" $name $name) -}}
+{{- if ne ($datastore.dialled_by | default "workers") "workers" -}}{{- continue -}}{{- end -}}
+{{- $place := get $.Values.networkPolicy.datastores $name | default dict -}}
+{{- if not (include "agent-worker.datastorePorts" (list $ $name)) -}}
+{{- $older := ternary "" ", or, as this block is of an earlier version, write the values again with `make budget STACK=FILE VALUES=DIR`" (hasKey $datastore "dialled_by") -}}
+{{- fail (printf "networkPolicy.datastores.%s%s is missing: the budget counts connections to %s, which the policy would stop. Say where it is: {ports: [PORT], to: [PEER]}, or set networkPolicy.enabled: false%s" $name (ternary ".ports" "" (not (empty $place))) $name $older) -}}
 {{- end -}}
-{{- if and (not $place.to) (ne $datastore.limit_source "derived") (ne $name "redis_sentinel") -}}
+{{- if and (not $place.to) (ne $datastore.limit_source "derived") (eq $name (include "agent-worker.datastoreOwner" (list $ $name))) -}}
 {{- fail (printf "networkPolicy.datastores.%s.to is empty: %s is not ours (%s in the stack file), so the policy must be told where it is, such as [{ipBlock: {cidr: 10.1.0.0/16}}], or set networkPolicy.enabled: false" $name $name $datastore.limit_source) -}}
 {{- end -}}
 {{- end -}}
@@ -139,10 +141,19 @@ are compared here.
 
 {{/* The Job connects like one job; the budget must have counted it. */}}
 {{- define "agent-worker.guards.indexes" -}}
+{{- $wait := int64 .Values.indexes.timeoutSeconds -}}{{- $deadline := int64 .Values.indexes.deadlineSeconds -}}
+{{- if le $wait $deadline -}}
+{{- fail (printf "indexes.timeoutSeconds is %d, indexes.deadlineSeconds %d: Pulumi would give up before Kubernetes says what became of the Job. Accepted is more than that" $wait $deadline) -}}
+{{- end -}}
 {{- $mongodb := .Values.budget.datastores.mongodb -}}
 {{- $paid := 0 -}}
-{{- range $mongodb.rows -}}
+{{- /* Behind routers it is their shards that count consumers. */ -}}
+{{- range $name, $datastore := .Values.budget.datastores -}}
+{{- if eq "mongodb" (include "agent-worker.datastoreOwner" (list $ $name)) -}}
+{{- range $datastore.rows -}}
 {{- if and (eq .kind "consumer") (eq .name "indexes") -}}{{- $paid = int64 .connections -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if lt (int64 $paid) (int64 $mongodb.per_job) -}}
 {{- fail (printf "indexes.enabled is true: the Job may hold %d connections, mongodb.consumers.indexes in the budget pays for %d. Add `indexes: {processes: 1, connections: %d}` to mongodb.consumers in the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`, or set indexes.enabled: false" (int64 $mongodb.per_job) (int64 $paid) (int64 $mongodb.per_job)) -}}

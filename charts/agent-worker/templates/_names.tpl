@@ -21,6 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: worker
 {{- end -}}
 
+{{/* A name of its own: whoever counts workers, or lets them reach a datastore, does not mean it. */}}
+{{- define "agent-worker.watcherLabels" -}}
+app.kubernetes.io/name: agent-watcher
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: watcher
+{{- end -}}
+
 {{/* Labels of what is not a pod: versions here, so that a newer chart alone restarts nothing. */}}
 {{- define "agent-worker.labels" -}}
 {{ include "agent-worker.podLabels" . }}
@@ -53,11 +60,46 @@ annotations:
 {{- .Values.priorityClass.name | default (printf "%s-%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
 {{- end -}}
 
-{{/* References as kustomize and Pulumi have them: group/namespaces/NAMESPACE/KIND/NAME. */}}
-{{- define "agent-worker.dependsOn" -}}
+{{/*
+What feeds and guards a pod is there before it, and goes after it: in a destroy a call that still runs keeps its policy,
+its quota and its right not to be evicted. References as kustomize and Pulumi have them: group/namespaces/NAMESPACE/KIND/NAME.
+*/}}
+{{- define "agent-worker.podNeeds" -}}
 {{- $needs := list (printf "/namespaces/%s/ConfigMap/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- if .Values.serviceAccount.create -}}
+{{- $needs = append $needs (include "agent-worker.serviceAccountReference" .) -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needs = append $needs (printf "networking.k8s.io/namespaces/%s/NetworkPolicy/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}
+
+{{- define "agent-worker.serviceAccountReference" -}}
+{{- printf "/namespaces/%s/ServiceAccount/%s" .Release.Namespace (include "agent-worker.serviceAccountName" .) -}}
+{{- end -}}
+
+{{- define "agent-worker.watcherNeeds" -}}
+{{- $needs := list -}}
+{{- if .Values.serviceAccount.create -}}
+{{- $needs = append $needs (include "agent-worker.serviceAccountReference" .) -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needs = append $needs (printf "networking.k8s.io/namespaces/%s/NetworkPolicy/%s-watcher" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}
+
+{{- define "agent-worker.workerNeeds" -}}
+{{- $needs := list (include "agent-worker.podNeeds" .) -}}
 {{- if .Values.quota.enabled -}}
 {{- $needs = append $needs (printf "/namespaces/%s/ResourceQuota/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
+{{- end -}}
+{{- if and .Values.priorityClass.create (or .Values.quota.enabled .Values.priorityClass.name) -}}
+{{- $needs = append $needs (printf "scheduling.k8s.io/PriorityClass/%s" (include "agent-worker.priorityClassName" .)) -}}
+{{- end -}}
+{{- if .Values.podDisruptionBudget.enabled -}}
+{{- $needs = append $needs (printf "policy/namespaces/%s/PodDisruptionBudget/%s" .Release.Namespace (include "agent-worker.fullname" .)) -}}
 {{- end -}}
 {{- if .Values.indexes.enabled -}}
 {{- $needs = append $needs (printf "batch/namespaces/%s/Job/%s" .Release.Namespace (include "agent-worker.indexesName" .)) -}}

@@ -18,7 +18,7 @@ ports:
   - {name: metrics, containerPort: 9464}
 # Up: the process answers. That its lifespan cannot be opened ends the process by itself (status 3).
 startupProbe:
-  httpGet: {path: /, port: http}
+  httpGet: {path: /live, port: http}
   periodSeconds: 1
   timeoutSeconds: 5
   failureThreshold: {{ int64 .Values.budget.pod.startup_probe_failures }}
@@ -28,10 +28,10 @@ readinessProbe:
   httpGet: {path: /ready, port: http}
   periodSeconds: 5
   timeoutSeconds: 5
-# Alive: the main loop answers, while draining too. One that hangs does not drain either, so it gets the time in which
-# jobs end, not the whole grace period.
+# Alive: the main loop answers, while draining and without LiveKit too: its calls go on, and a restart would cut them
+# off. One that hangs does not drain either, so it gets the time in which jobs end, not the whole grace period.
 livenessProbe:
-  httpGet: {path: /, port: http}
+  httpGet: {path: /live, port: http}
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: 6

@@ -30,3 +30,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
+
+{{/*
+What feeds and guards a pod is there before it, and goes after it, with Pulumi as with kustomize.
+*/}}
+{{- define "livekit.podNeeds" -}}
+{{- $needs := list -}}
+{{- $needs = append $needs (printf "/namespaces/%s/ConfigMap/%s" .Release.Namespace (include "livekit.fullname" .)) -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needs = append $needs (printf "networking.k8s.io/namespaces/%s/NetworkPolicy/%s" .Release.Namespace (include "livekit.fullname" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}

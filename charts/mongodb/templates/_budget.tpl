@@ -8,7 +8,7 @@ The budget's side of every number. Templates compare with it and place it; they 
 {{- if not $stores.mongodb -}}
 {{- fail "budget is missing: write the values with `make budget STACK=FILE VALUES=DIR` and pass them with -f" -}}
 {{- end -}}
-{{- /* Figures that were edited by hand are nobody's solution (infra/values.py seals them). */ -}}
+{{- /* Figures that were edited by hand are nobody's solution (infra/handoff/values.py seals them). */ -}}
 {{- if ne (omit .Values.budget "seal" | toRawJson | sha256sum) (.Values.budget.seal | default "") -}}
 {{- fail "budget was changed after it was solved (its seal does not match): change the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`" -}}
 {{- end -}}
@@ -16,7 +16,7 @@ The budget's side of every number. Templates compare with it and place it; they 
 {{- end -}}
 
 {{/*
-One number of our own server. Called with (dict "root" $ "key" "server.maxIncomingConnections" "given" … "figure" "max_incoming_connections"):
+One number of our own server. Called with (dict "root" $ "key" "server.…" "given" … "figure" "…"):
 the budget's figure, or a refusal if another was given.
 */}}
 {{- define "mongodb.figure" -}}

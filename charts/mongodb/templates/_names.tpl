@@ -39,3 +39,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s.%s.svc" (include "mongodb.fullname" .) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+What feeds and guards a pod is there before it, and goes after it, with Pulumi as with kustomize.
+*/}}
+{{- define "mongodb.podNeeds" -}}
+{{- $needs := list -}}
+{{- if eq .Values.engine "mongodb" -}}
+{{- $needs = append $needs (printf "/namespaces/%s/ConfigMap/%s" .Release.Namespace (include "mongodb.fullname" .)) -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needs = append $needs (printf "networking.k8s.io/namespaces/%s/NetworkPolicy/%s" .Release.Namespace (include "mongodb.fullname" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}

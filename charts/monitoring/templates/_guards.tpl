@@ -3,7 +3,7 @@
 {{- if not .Values.budget.series -}}
 {{- fail "budget is missing: write the values with `make budget STACK=FILE VALUES=DIR` and pass them with -f" -}}
 {{- end -}}
-{{- /* Figures that were edited by hand are nobody's solution (infra/values.py seals them). */ -}}
+{{- /* Figures that were edited by hand are nobody's solution (infra/handoff/values.py seals them). */ -}}
 {{- if ne (omit .Values.budget "seal" | toRawJson | sha256sum) (.Values.budget.seal | default "") -}}
 {{- fail "budget was changed after it was solved (its seal does not match): change the stack file and write the values again with `make budget STACK=FILE VALUES=DIR`" -}}
 {{- end -}}

@@ -39,3 +39,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s.%s.svc" (include "redis.fullname" .) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+What feeds and guards a pod is there before it, and goes after it, with Pulumi as with kustomize.
+*/}}
+{{- define "redis.podNeeds" -}}
+{{- $needs := list -}}
+{{- $needs = append $needs (printf "/namespaces/%s/ConfigMap/%s" .Release.Namespace (printf "%s%s" (include "redis.fullname" .) (ternary "-config" "" (eq .Values.engine "operator")))) -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $needs = append $needs (printf "networking.k8s.io/namespaces/%s/NetworkPolicy/%s" .Release.Namespace (include "redis.fullname" .)) -}}
+{{- end -}}
+{{- join "," $needs -}}
+{{- end -}}
