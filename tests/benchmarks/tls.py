@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +12,7 @@ from pathlib import Path
 import trustme
 
 from infra.local.ports import LOOPBACK
-
-CHUNK = 65_536
+from tests.pumps import carry, until_one_ends
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,9 @@ async def secured(target: int, context: ssl.SSLContext) -> AsyncIterator[int]:
         tasks.add(task)
         try:
             above, upstream = await asyncio.open_connection(LOOPBACK, target)
-            both = [asyncio.create_task(_carry(*way)) for way in ((reader, upstream), (above, writer))]
             try:
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                await until_one_ends(carry(reader, upstream), carry(above, writer))
             finally:
-                for one in both:
-                    one.cancel()
-                await asyncio.gather(*both, return_exceptions=True)
                 upstream.close()
         finally:
             tasks.discard(task)
@@ -68,10 +62,3 @@ async def secured(target: int, context: ssl.SSLContext) -> AsyncIterator[int]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await source.read(CHUNK):
-            sink.write(data)
-            await sink.drain()

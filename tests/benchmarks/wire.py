@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.local.ports import LOOPBACK
-
-CHUNK = 65_536
+from tests.pumps import CHUNK, until_one_ends
 
 
 class Wire:
@@ -98,11 +97,7 @@ class Wire:
                 writer.write(data)
                 await writer.drain()
 
-        pumps = [asyncio.create_task(requests()), asyncio.create_task(replies())]
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await until_one_ends(requests(), replies())
         finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             upstream.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from infra.budget import solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
+from infra.budget.solution import Solution
 from infra.config import StackConfig, load_config, parse_config
+from infra.handoff.values import helm_values
 from infra.local.binaries import binary
-from infra.solution import Solution
-from infra.values import helm_values
 
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "charts"
@@ -58,8 +59,15 @@ def render_chart(
 
 
 def objects(text: str) -> list[Object]:
-    """The objects in what helm printed."""
-    return [document for document in YAML(typ="safe", pure=True).load_all(text) if document is not None]
+    """The objects in what helm printed, the caller's own."""
+    return list(pickle.loads(_parsed(text)))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> bytes:
+    """Parsed once: most of what these tests compute is YAML, and many look at the same scenario."""
+    documents = YAML(typ="safe", pure=True).load_all(text)
+    return pickle.dumps([document for document in documents if document is not None])
 
 
 def render_one(chart: str, kind: str, values: Mapping[str, Any] | None = None, **options: Any) -> Object:

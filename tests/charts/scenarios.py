@@ -6,6 +6,7 @@ That is `ci/<name>-stack.yaml`, else `ci/stack.yaml`, else the stack of this mac
 from __future__ import annotations
 
 import functools
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Scenario:
 
     @property
     def values(self) -> dict[str, Any]:
-        return YAML(typ="safe").load(self.folder / f"{self.name}{SUFFIX}") or {}
+        return deepcopy(read(self.folder / f"{self.name}{SUFFIX}"))
 
     @property
     def stack(self) -> Stack:
@@ -48,6 +49,13 @@ class Scenario:
 
     def objects(self) -> list[Object]:
         return objects(self.rendered())
+
+
+@functools.cache
+def read(file: Path) -> dict[str, Any]:
+    """A values file, parsed once (every process that runs tests reads dozens while it collects them): not to be
+    changed."""
+    return YAML(typ="safe").load(file) or {}
 
 
 SCENARIOS = [

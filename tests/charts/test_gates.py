@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from infra.local.binaries import binary
 from tests.charts.docs import write_readmes
 from tests.charts.render import CHARTS, helm
+from tests.charts.scan import Finding
 from tests.charts.scenarios import SCENARIOS, Scenario, every_chart, every_scenario
 from tests.charts.schemas import KUBERNETES, WITHOUT_SCHEMA, schema_directory
 
@@ -85,7 +86,7 @@ def test_the_everything_scenario_has_every_key(chart: str) -> None:
 
 # Keys that belong to another engine or way than the one that has everything on.
 NOT_IN_EVERYTHING: dict[str, set[str]] = {
-    "agent-worker": {"replicas"},
+    "agent-worker": {"replicas", "watcher"},  # watcher-values.yaml
     "redis": {"operator", "external", "runAsUser"},
     "mongodb": {"operator", "external", "runAsUser", "ferretdb"},
 }
@@ -136,3 +137,10 @@ def test_the_readme_is_what_helm_docs_makes_of_the_values(chart: str, tmp_path: 
     (copy / "README.md").unlink(missing_ok=True)
     write_readmes(tmp_path)
     assert (CHARTS / chart / "README.md").read_text() == (copy / "README.md").read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("check", ["CKV_K8S_8", "CKV_K8S_9"])
+@pytest.mark.parametrize(("part", "accepted"), [("watcher", True), ("worker", False)])
+def test_the_watcher_alone_may_be_without_probes(check: str, part: str, accepted: bool) -> None:
+    found = Finding(check, "agent-worker", f"Deployment.default.calls-{part}", "a probe should be configured")
+    assert found.accepted == accepted

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infra.capacity import capacity
-from infra.cli import main
+from infra.budget.capacity import capacity
 from infra.config import load_config
+from infra.handoff.values import helm_values, seal
 from infra.local.binaries import binary
-from infra.values import helm_values, seal
+from infra.report.command import main
 from tests.charts.render import CHARTS, KUBE_VERSION, NAMESPACE, RELEASE, STACKS, solved, template
 
 PRODUCTION = STACKS / "Pulumi.production.yaml"
@@ -22,7 +22,7 @@ def test_a_file_a_chart_with_the_figures_under_their_own_names(tmp_path: Path) -
     assert main([str(PRODUCTION), "--values", str(tmp_path / "values")]) == 0
     written = {file.stem: YAML(typ="safe").load(file) for file in (tmp_path / "values").iterdir()}
     assert written == helm_values(solved("production"), capacity(load_config(PRODUCTION)))
-    assert written["agent-worker"]["budget"]["time"]["drain_timeout_seconds"] == 3803
+    assert written["agent-worker"]["budget"]["time"]["drain_timeout_seconds"] == 3813
     assert written["mongodb"]["budget"]["datastores"]["mongodb"]["limit"] == 3000
 
 

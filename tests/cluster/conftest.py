@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from infra.kind import cluster as clusters
 from infra.kind import engine, images, install
 from infra.kind.cluster import Cluster
+from infra.kind.deploy import forget, kind_stack
 from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
-from tests.cluster import logs, stacks
+from infra.kind.pulumi_stack import PulumiStack
+from tests.cluster import logs, page, stacks
+from tests.cluster.pulumi_commands import TRANSCRIPT
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
+BEGAN = time.time()
 OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
 
 
@@ -42,10 +48,27 @@ def bare(cluster: Cluster) -> Cluster:
 
 
 def delete_namespace(cluster: Cluster) -> None:
-    """With all that is in it; nothing happens where there is none."""
+    """With all that is in it, and what it has outside of namespaces; nothing happens where there is none."""
     cluster.kubectl(
         "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=300s", within=330
     )
+    # Made by Pulumi it would be another's to the next scenario's helm.
+    cluster.kubectl("delete", "priorityclass", f"{NAMESPACE}-{FLEET}", "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def transcript() -> None:
+    """What the engine says in this run alone."""
+    TRANSCRIPT.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stack(bare: Cluster, transcript: None) -> Iterator[PulumiStack]:  # noqa: ARG001
+    """Not deployed yet, and gone afterwards."""
+    forget()
+    yield kind_stack(bare, offline=OFFLINE)
+    delete_namespace(bare)
+    forget()
 
 
 @pytest.fixture
@@ -92,8 +115,18 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of what was seen, on the terminal and beside the pictures."""
-    if WATCHED:
-        text = table(WATCHED)
-        (OUTPUT / "seen.md").write_text(text + "\n")
-        terminalreporter.write_line(f"\n{text}\nsaved: {OUTPUT.resolve()}: seen.md, traces, pictures")
+    """The table of what was seen, on the terminal, beside the pictures and, where E2E_DOCS names a page, in it."""
+    if not WATCHED:
+        return
+    text = table(WATCHED)
+    (OUTPUT / "seen.md").write_text(text + "\n")
+    terminalreporter.write_line(f"\n{text}\nsaved: {OUTPUT.resolve()}: seen.md, traces, pictures")
+    if docs := os.environ.get("E2E_DOCS"):
+        stats = terminalreporter.stats
+        page.write(
+            Path(docs),
+            text,
+            passed=len(stats.get("passed", ())),
+            failed=len(stats.get("failed", ())) + len(stats.get("error", ())),
+            seconds=time.time() - BEGAN,
+        )

@@ -6,9 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
-import psutil
-
 from infra.kind.cluster import Cluster
+from tests.cluster.inside import processes_of
 
 # Of /proc/<pid>/net/tcp: established, and closed by the client but not yet by the server.
 HELD = ("01", "08")
@@ -45,16 +44,7 @@ class Counting:
         return count
 
     def _find(self, programs: tuple[str, ...]) -> int:
-        for process in psutil.process_iter(["name"]):
-            try:
-                if process.info["name"] not in programs:
-                    continue
-                groups = Path(f"/proc/{process.pid}/cgroup").read_text()
-            except (psutil.Error, OSError):
-                continue
-            if any(one in groups for one in self._ids):
-                return process.pid
-        return 0
+        return next((process.pid for process in processes_of(self._ids, named=programs)), 0)
 
 
 def _address(text: str) -> str:

@@ -7,6 +7,17 @@ from typing import Any
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE
 
+# Ends the process of one call, and prints how many it ended: of those that LiveKit's fork server made, the first that
+# is connected to MongoDB.
+KILL_A_JOB = """
+import os, signal, psutil
+jobs = [process for process in psutil.process_iter() if "forkserver" in " ".join(process.cmdline())
+        and any(one.raddr and one.raddr.port == 27017 for one in process.net_connections("tcp"))][:1]
+for job in jobs:
+    os.kill(job.pid, signal.SIGKILL)
+print(len(jobs))
+"""
+
 WORKERS = "app.kubernetes.io/name=agent-worker,app.kubernetes.io/component=worker"
 
 
@@ -52,3 +63,11 @@ def ask_in(cluster: Cluster, pod: str, program: str, **given: object) -> str:
     text = f"given = {given!r}\n{program}"
     inside = ("exec", "--stdin", pod, "--", "python", "-")
     return cluster.kubectl("-n", NAMESPACE, *inside, stdin=text)
+
+
+def kill_a_job(cluster: Cluster) -> None:
+    """SIGKILL of the process of one call, on whichever worker there is one."""
+    for pod in ready(cluster):
+        if ask_in(cluster, pod["metadata"]["name"], KILL_A_JOB).strip() == "1":
+            return
+    raise AssertionError("no worker has a call")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +12,7 @@ from infra.kind.cluster import Cluster
 from infra.kind.install import NAMESPACE, Stack
 from infra.local.eventually import eventually
 from tests.cluster import pods
+from tests.cluster.inside import processes_of
 from tests.cluster.load import dropped, load
 from tests.cluster.test_first_install import transcripts
 from tests.cluster.test_rolling import end
@@ -21,16 +20,16 @@ from tests.cluster.watching import Watch, within_budget
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200, func_only=True)]
 
-# Ends the process of one call: of those that LiveKit's fork server made, the first that is connected to MongoDB.
-KILL_A_JOB = """
-import os, signal, psutil
-jobs = [process for process in psutil.process_iter() if "forkserver" in " ".join(process.cmdline())
-        and any(one.raddr and one.raddr.port == 27017 for one in process.net_connections("tcp"))]
-os.kill(jobs[0].pid, signal.SIGKILL)
-"""
 
-
-@pytest.mark.parametrize("what", ["job", "worker", "mongodb-0", "redis-0"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "job",
+        "worker",
+        pytest.param("mongodb-0", marks=pytest.mark.extended),
+        pytest.param("redis-0", marks=pytest.mark.extended),
+    ],
+)
 async def test_chaos(cluster: Cluster, fast: Stack, what: str) -> None:
     """SIGKILL of a call's process, of a worker, of a datastore, with every slot taken."""
     fleet = fast.solution.fleet
@@ -66,7 +65,7 @@ async def test_chaos(cluster: Cluster, fast: Stack, what: str) -> None:
 def _kill(cluster: Cluster, what: str) -> None:
     """Returns when what was killed is there again: the kubelet restarts a container in its pod."""
     if what == "job":
-        pods.ask(cluster, KILL_A_JOB)
+        pods.kill_a_job(cluster)
         return
     name = pods.ready(cluster)[0]["metadata"]["name"] if what == "worker" else what
     before = pods.named(cluster, name)
@@ -82,9 +81,4 @@ def _kill(cluster: Cluster, what: str) -> None:
 
 def _first_process(container: str) -> psutil.Process:
     """Of a container, as this machine sees it: the others end with it."""
-    inside = []
-    for process in psutil.process_iter(["create_time"]):
-        with suppress(OSError):  # it ended meanwhile
-            if container in Path(f"/proc/{process.pid}/cgroup").read_text():
-                inside.append(process)
-    return min(inside, key=lambda process: (process.info["create_time"], process.pid))
+    return min(processes_of([container]), key=lambda process: (process.info["create_time"], process.pid))

@@ -41,6 +41,7 @@ def test_isolation(cluster: Cluster, fast: Stack) -> None:
     assert json.loads(_run(cluster, _pod(fast, script))) == [API_SERVER]
 
 
+@pytest.mark.extended
 def test_pod_security(cluster: Cluster, fast: Stack) -> None:
     """A pod on its node's own network is refused by the API server, whoever asks: the namespace is `restricted`."""
     pod = _pod(fast, "")

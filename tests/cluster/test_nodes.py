@@ -38,10 +38,10 @@ async def test_drain(cluster: Cluster, fast: Stack) -> None:
             await calls.hold(fleet.jobs)
             watch.calls(calls.talking)
             watch.mark("drain", node=node)
-            draining = asyncio.create_task(asyncio.to_thread(_drain, cluster, node))
+            draining = asyncio.create_task(asyncio.to_thread(drain, cluster, node))
             try:
                 await eventually(
-                    lambda: _ready_on(cluster, node) == 0 and len(pods.ready(cluster)) == fleet.max_replicas,
+                    lambda: ready_on(cluster, node) == 0 and len(pods.ready(cluster)) == fleet.max_replicas,
                     within=240,
                     every=2,
                     what="every worker ready on the other node",
@@ -58,10 +58,11 @@ async def test_drain(cluster: Cluster, fast: Stack) -> None:
     within_budget(watch)
 
 
+@pytest.mark.extended
 async def test_node_lost(cluster: Cluster, fast: Stack) -> None:
     """A node loses its power: its workers' calls are lost, the others go on, and the servers let go of the dead."""
     node = cluster.workers[1]
-    await _spread(cluster, fast)
+    await spread(cluster, fast)
     with Watch(cluster, fast, "node-lost") as watch:
         async with load(install.line(cluster)) as calls:
             dead = await _occupied(cluster, fast, calls, watch)
@@ -73,14 +74,15 @@ async def test_node_lost(cluster: Cluster, fast: Stack) -> None:
             finally:
                 await asyncio.to_thread(clusters.start_stopped_nodes, cluster)
             watch.mark("healed")
-        await _whole_again(cluster, fast, watch)
+        await whole_again(cluster, fast, watch)
     within_budget(watch)
 
 
+@pytest.mark.extended
 async def test_partition(cluster: Cluster, fast: Stack) -> None:
     """A worker reaches nobody any more: its calls are lost, the others go on, and the servers let go of it."""
     node = cluster.workers[1]
-    await _spread(cluster, fast)
+    await spread(cluster, fast)
     with Watch(cluster, fast, "partition") as watch:
         async with load(install.line(cluster)) as calls:
             cut_off = await _occupied(cluster, fast, calls, watch)
@@ -93,11 +95,11 @@ async def test_partition(cluster: Cluster, fast: Stack) -> None:
             finally:
                 await asyncio.to_thread(_forward, cluster, node, cut_off, "--delete")
             watch.mark("healed")
-        await _whole_again(cluster, fast, watch)
+        await whole_again(cluster, fast, watch)
     within_budget(watch)
 
 
-async def _spread(cluster: Cluster, stack: Stack) -> None:
+async def spread(cluster: Cluster, stack: Stack) -> None:
     """A new generation: it spreads over the nodes, wherever an earlier scenario left the one before."""
     changed = stack.with_fleet(podAnnotations={"spread": str(time.time_ns())})
     await asyncio.to_thread(install.release, cluster, changed, FLEET)
@@ -153,7 +155,7 @@ async def _only_its_calls_are_lost(stack: Stack, calls: Load, watch: Watch) -> N
     assert len(dropped(results)) == fleet.slots
 
 
-async def _whole_again(cluster: Cluster, stack: Stack, watch: Watch) -> None:
+async def whole_again(cluster: Cluster, stack: Stack, watch: Watch) -> None:
     """The whole promise holds. A worker that was cut off asks LiveKit for work again after pauses that had grown."""
     loop, jobs = asyncio.get_running_loop(), stack.solution.fleet.jobs
     began = loop.time()
@@ -168,11 +170,11 @@ async def _whole_again(cluster: Cluster, stack: Stack, watch: Watch) -> None:
         assert loop.time() - began < HEALED_SECONDS, f"{calls.talking} of {jobs} calls answered"
 
 
-def _ready_on(cluster: Cluster, node: str) -> int:
+def ready_on(cluster: Cluster, node: str) -> int:
     return sum(pod["spec"]["nodeName"] == node for pod in pods.ready(cluster))
 
 
-def _drain(cluster: Cluster, node: str) -> None:
+def drain(cluster: Cluster, node: str) -> None:
     cluster.kubectl(
         "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={SILENCE_SECONDS}s",
         within=SILENCE_SECONDS + 30,

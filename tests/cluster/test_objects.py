@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from infra.components.charts import merged
+from infra.config.stackfile import read_stack_file
 from infra.kind.cluster import Cluster
 from infra.kind.pulumi_stack import PROGRAM
-from infra.stackfile import read_stack_file
-from tests.infra.provider.cluster import Cluster as Api
-from tests.infra.provider.projection import projected
+from infra.stack.components.charts import merged
+from tests.cluster.api import Api
+from tests.cluster.projection import projected
 from tests.infra.stack import rendered
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("example", ["kind", "production"])
 def test_objects(bare: Cluster, example: str) -> None:
     """Each is taken without a warning, and none loses a field. Its node ports are free: nothing is installed."""
@@ -24,7 +25,7 @@ def test_objects(bare: Cluster, example: str) -> None:
     assert not problems
     namespace = f"dry-{example}"
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    api = Api(str(bare.kubeconfig))
+    api = Api(bare.kubeconfig)
     try:
         api.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}

@@ -1,32 +1,29 @@
 """`pulumi up` of the kind stack, by the real engine: refused, up, unchanged, put right, grown, shrunk, kept, destroyed.
 
-The Kubernetes plugin is the stand-in of tests/infra/provider where the engine is built from its Go module.
+Engine and plugin are the real ones: an installed Pulumi's, or with OFFLINE=1 both built from their Go modules.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from infra.budget import solve
-from infra.components.charts import merged
 from infra.config import parse_config
 from infra.kind import engine, images, install
-from infra.kind.__main__ import first_call
 from infra.kind.cluster import Cluster
-from infra.kind.deploy import WORKER_SECRET, deploy, forget, kind_stack, kind_values
+from infra.kind.deploy import WORKER_SECRET, kind_values
 from infra.kind.install import FLEET, NAMESPACE
-from infra.kind.pulumi_stack import SECRETS, Answer, PulumiStack
+from infra.kind.pulumi_stack import SECRETS, PulumiStack
 from infra.local.eventually import eventually
+from infra.stack.components.charts import merged
 from tests.cluster import pods, stacks
-from tests.cluster.conftest import OFFLINE, delete_namespace
+from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load
-from tests.cluster.watching import OUTPUT
+from tests.cluster.pulumi_commands import answered, destroy, preview, quota, refresh, up
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400, func_only=True)]
 PASSWORD_INSIDE = "redis://me:hidden@x/0"
@@ -34,25 +31,11 @@ PASSWORD_INSIDE = "redis://me:hidden@x/0"
 Values = dict[str, Any]
 
 
-TRANSCRIPT = OUTPUT / "pulumi.txt"
-"""What the engine said; infra/README.md quotes it."""
-
-
-@pytest.fixture
-def stack(bare: Cluster) -> Iterator[PulumiStack]:
-    """Not deployed yet, and gone afterwards."""
-    forget()
-    yield kind_stack(bare, offline=OFFLINE)
-    delete_namespace(bare)
-    forget()
-
-
+@pytest.mark.extended
 async def test_pulumi(
     cluster: Cluster, built: tuple[engine.Engine, images.Images], stack: PulumiStack
 ) -> None:
     """One story, in this order."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    TRANSCRIPT.unlink(missing_ok=True)
     own = {"fleet": {"max_call_seconds": stacks.MAX_CALL_SECONDS}, "deployment": {"data": "keep"}}
     values = merged(kind_values(built[1], offline=OFFLINE), own)
     await refuses_what_a_chart_would_take(stack, values)
@@ -62,14 +45,6 @@ async def test_pulumi(
     await grows(cluster, stack, merged(values, {"fleet": {"jobs": 6}}))
     await shrinks_in_two_steps(cluster, stack, values)
     await takes_the_data_when_told_twice(cluster, stack, values)
-
-
-@pytest.mark.usefixtures("stack")
-async def test_kind_up(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
-    """What `make kind-up` does once the cluster is there."""
-    deployed = await asyncio.to_thread(deploy, cluster, built[1], offline=OFFLINE)
-    await first_call(install.line(cluster, WORKER_SECRET))
-    assert "MongoDB" in deployed.run("stack", "output", "budget_table").text
 
 
 async def refuses_what_a_chart_would_take(stack: PulumiStack, values: Values) -> None:
@@ -181,38 +156,3 @@ def limit(cluster: Cluster) -> int:
 def solved(values: Values) -> int:
     """The same, as the budget has it."""
     return solve(parse_config(values, "kind")).datastores["redis"].limit
-
-
-def quota(cluster: Cluster) -> str:
-    """Pods that the workers' quota allows."""
-    found: str = cluster.get("-n", NAMESPACE, f"resourcequota/{FLEET}")["spec"]["hard"]["pods"]
-    return found
-
-
-async def up(stack: PulumiStack, *options: str) -> Answer:
-    return noted(f"up {' '.join(options)}", await asyncio.to_thread(stack.up, *options))
-
-
-async def preview(stack: PulumiStack) -> Answer:
-    return noted("preview", await asyncio.to_thread(stack.preview))
-
-
-async def refresh(stack: PulumiStack) -> Answer:
-    """Its status is not 0 where the cluster is not what the state says."""
-    return noted("refresh", await asyncio.to_thread(stack.run, "refresh", "--yes", "--expect-no-changes"))
-
-
-async def destroy(stack: PulumiStack) -> Answer:
-    return noted("destroy", await asyncio.to_thread(stack.run, "destroy", "--yes"))
-
-
-def noted(command: str, answer: Answer) -> Answer:
-    with TRANSCRIPT.open("a", encoding="utf-8") as file:
-        file.write(f"$ pulumi {command}\n{answer.text}\nexit status {answer.status}\n\n")
-    return answer
-
-
-async def answered(cluster: Cluster, number: int) -> None:
-    async with load(install.line(cluster, WORKER_SECRET)) as calls:
-        await calls.hold(number)
-        assert dropped(await calls.end()) == []

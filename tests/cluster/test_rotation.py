@@ -36,6 +36,7 @@ except redis.exceptions.AuthenticationError: print("refused")
 """
 
 
+@pytest.mark.extended
 async def test_rotation(cluster: Cluster, fast: Stack) -> None:
     """Old and new are good while workers drain, then the old are refused; no call notices."""
     jobs = fast.solution.fleet.jobs

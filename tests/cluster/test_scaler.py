@@ -28,6 +28,7 @@ ONE_SLOT_FREE = {"fleet.scaling.buffer_jobs": 1, "fleet.rolling.rollouts_per_gra
 BY_HPA = {"by": "hpa", "scaleDownStabilizationSeconds": 15, "hpa": {"rule": False}}
 
 
+@pytest.mark.extended
 async def test_scaler(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
     docker, made = built
     stack = install.stack(made, offline=OFFLINE, changes=stacks.FAST | ONE_SLOT_FREE)

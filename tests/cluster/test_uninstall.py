@@ -19,6 +19,7 @@ OTHERS = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 PASSING = ("Event", "EndpointSlice", "Endpoints", "PodMetrics")
 
 
+@pytest.mark.extended
 async def test_uninstall(cluster: Cluster, fast: Stack) -> None:
     before = transcripts(cluster)
     for chart in (FLEET, *FIRST):

@@ -32,13 +32,21 @@ print(json.dumps(install.stack(images.Images(tags), offline=offline, changes=cha
 """
 
 
+@pytest.mark.extended
 async def test_upgrade(cluster: Cluster, fast: Stack, tmp_path: Path) -> None:
-    charts, values = _previous(tmp_path, fast)
+    rendered = ("charts/*/templates/*.yaml", "charts/*/templates/*.tpl", "charts/*/values.yaml")
+    last = _git("rev-list", "-1", "HEAD", "--", *rendered).decode().strip()
+    await upgraded(cluster, fast, tree_of(f"{last}~1", tmp_path), "upgrade")
+
+
+async def upgraded(cluster: Cluster, fast: Stack, tree: Path, name: str) -> None:
+    """From that tree's charts and values to these, no call lost, nothing above the budget."""
+    values = values_of(tree, fast)
     for chart in (*FIRST, FLEET):
-        install.upgrade(cluster, charts / chart, values[chart])
+        install.upgrade(cluster, tree / "charts" / chart, values[chart])
     for what in ("statefulset/mongodb", "statefulset/redis", f"deployment/{FLEET}"):
         install.rolled_out(cluster, what)
-    with Watch(cluster, fast, "upgrade") as watch:
+    with Watch(cluster, fast, name) as watch:
         async with load(install.line(cluster)) as calls:
             await calls.hold(fast.solution.fleet.jobs)
             watch.calls(calls.talking)
@@ -51,22 +59,26 @@ async def test_upgrade(cluster: Cluster, fast: Stack, tmp_path: Path) -> None:
     within_budget(watch)
 
 
-def _previous(directory: Path, stack: Stack) -> tuple[Path, dict[str, dict[str, object]]]:
-    """The charts before the last commit that changed what they render, and their values."""
-    try:
-        rendered = ("charts/*/templates/*.yaml", "charts/*/templates/*.tpl", "charts/*/values.yaml")
-        last = _git("rev-list", "-1", "HEAD", "--", *rendered).decode().strip()
-        packed = _git("archive", f"{last}~1", "charts", "infra", "agent")
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")
+def tree_of(commit: str, directory: Path) -> Path:
+    """That commit's program, charts and agent."""
+    packed = _git("archive", commit, "charts", "infra", "agent", "pyproject.toml", "uv.lock")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(directory, filter="data")
+    return directory
+
+
+def values_of(tree: Path, stack: Stack) -> dict[str, dict[str, object]]:
+    """The values that its own code writes for the kind stack."""
     given = json.dumps([stack.images, stack.offline, stacks.FAST])
     written = subprocess.run(
-        [sys.executable, "-c", VALUES], cwd=directory, input=given, check=True, capture_output=True, text=True
+        [sys.executable, "-c", VALUES], cwd=tree, input=given, check=True, capture_output=True, text=True
     )
-    return directory / "charts", json.loads(written.stdout)
+    found: dict[str, dict[str, object]] = json.loads(written.stdout)
+    return found
 
 
 def _git(*command: str) -> bytes:
-    return subprocess.run(["git", *command], cwd=ROOT, check=True, capture_output=True).stdout
+    try:
+        return subprocess.run(["git", *command], cwd=ROOT, check=True, capture_output=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no earlier commit here: an unpacked archive, or a clone of little depth")

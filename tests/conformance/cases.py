@@ -7,20 +7,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from agent.runtime.datastores.elasticsearch import elasticsearch
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.opensearch import opensearch
 from agent.runtime.datastores.redis import redis
 from agent.runtime.datastores.weaviate import weaviate
 from infra.local import kernel
-from infra.local.kernel import Endpoint
 from infra.local.process import Process
+from infra.local.processes import children, sockets
 from infra.local.run import Run
 from infra.local.servers import mongodb as mongodb_server
 from infra.local.servers import postgresql as postgresql_server
 from infra.local.servers import redis as redis_server
+from infra.local.servers import redis_nodes
 from infra.local.servers import search as search_server
 from infra.local.servers import weaviate as weaviate_server
 from tests.conformance.postgresql import postgresql
@@ -36,15 +35,23 @@ class Server:
     ports: tuple[int, ...]
     environment: dict[str, str]
     start_again: Callable[[], Awaitable[Server]]
+    neighbours: tuple[Process, ...] = ()
+    """Other servers that connect to it by themselves."""
 
     def connections(self) -> int:
         """What the kernel counts at the server's end, on all of its ports and in its children (PostgreSQL forks)."""
-        try:
-            children = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return 0
-        pids = [self.process.pid, *(child.pid for child in children)]
-        return sum(kernel.connections(Endpoint(pid, port)) for pid in pids for port in self.ports)
+        pids = [self.process.pid, *(child.pid for child in children(self.process.pid))]
+        # Before and after: a neighbour may connect anew between the two looks.
+        others = self._neighbours_ports()
+        held = [
+            s for pid in pids for s in sockets(pid) if s.status in kernel.HELD and s.local_port in self.ports
+        ]
+        others |= self._neighbours_ports()
+        return sum(s.remote_port not in others for s in held)
+
+    def _neighbours_ports(self) -> set[int]:
+        """At their end of their connections."""
+        return {s.local_port for neighbour in self.neighbours for s in sockets(neighbour.pid)}
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,11 @@ class Case:
     start: Callable[[Run], Awaitable[Server]]
     open: Callable[[], AbstractAsyncContextManager[Any]]
     operate: Callable[[Any], Awaitable[object]]
+    way: str = ""
+    """How it is reached, where there are several."""
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}-{self.way}" if self.way else self.name
 
 
 async def _mongodb(run: Run) -> Server:
@@ -78,6 +87,39 @@ async def _redis(run: Run) -> Server:
         return Server(at.process, (at.port,), {"REDIS_URL": at.url}, again)
 
     return server(await redis_server.start(run, SERVER_LIMIT))
+
+
+async def _redis_by_sentinel(run: Run) -> Server:
+    (primary,) = await redis_nodes.start_pair(run, replicas=0)
+    # It must not fail over to nobody while its server is started again.
+    sentinels = await redis_nodes.start_sentinels(run, primary, "calls", down_after_ms=60_000)
+
+    def server(at: redis_nodes.Node) -> Server:
+        async def again() -> Server:
+            process = (await redis_server.start_on(run, at.port, at.password, SERVER_LIMIT)).process
+            return server(redis_nodes.Node(process, at.port, at.password))
+
+        hosts = ",".join(sentinel.address for sentinel in sentinels)
+        url = f"redis+sentinel://:{at.password}@{hosts}/calls?sentinel_password={sentinels[0].password}"
+        neighbours = tuple(sentinel.process for sentinel in sentinels)
+        return Server(at.process, (at.port,), {"REDIS_URL": url}, again, neighbours)
+
+    return server(primary)
+
+
+async def _redis_cluster(run: Run) -> Server:
+    """Of one node, so that it can be killed and started like any other server."""
+
+    def server(at: redis_nodes.Node) -> Server:
+        async def again() -> Server:
+            return server(await at.start_again(run))
+
+        return Server(
+            at.process, (at.port,), {"REDIS_URL": f"redis+cluster://:{at.password}@{at.address}"}, again
+        )
+
+    (node,) = await redis_nodes.start_cluster(run, shards=1)
+    return server(node)
 
 
 async def _weaviate(run: Run) -> Server:
@@ -127,6 +169,8 @@ async def _query_both_ways(client: Any) -> None:
 QUICK = (
     Case("mongodb", _mongodb, mongodb, lambda db: db.command("ping")),
     Case("redis", _redis, redis, lambda client: client.incr("operations")),
+    Case("redis", _redis_by_sentinel, redis, lambda client: client.incr("operations"), "by-sentinel"),
+    Case("redis", _redis_cluster, redis, lambda client: client.incr("operations"), "cluster"),
 )
 HEAVY = (
     Case("weaviate", _weaviate, weaviate, _query_both_ways),

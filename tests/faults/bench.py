@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from infra.local.eventually import together
 from infra.local.gauges import Gauges
 from infra.local.kernel import connections
 from infra.local.ports import LOOPBACK
+from infra.local.processes import alive, sockets
 from infra.local.run import Run
 from infra.local.stack import Stack
 from infra.local.worker import Worker
@@ -45,6 +45,7 @@ TRUTH_SECONDS = 25.0
 DEADLINES = {
     "AGENT_OPEN_TIMEOUT_SECONDS": "2",
     "AGENT_CLOSE_TIMEOUT_SECONDS": "2",
+    "AGENT_SHUTDOWN_CALLBACKS_SECONDS": "2",
     "AGENT_JOB_END_SECONDS": "6",
     "AGENT_SESSION_END_TIMEOUT_SECONDS": "2",
 }
@@ -141,19 +142,23 @@ class Bench:
                 gauges is not None
                 and await self.active(worker) == 0
                 and gauges.running == len(self.owners(worker)) == 0
-                and await self._gauges_are(connected)
+                and await self.gauges_are(connected)
                 and self.connected() == connected
             )
 
         try:
             await eventually(quiet, within=TRUTH_SECONDS, what=f"{worker.name} at rest", every=0.1)
         except TimeoutError as error:
-            seen = {each.name: await each.gauges(self.http) for each in self.workers}
-            told = {name: (each.running, each.connections) if each else None for name, each in seen.items()}
-            raise TimeoutError(
-                f"{error}: active {await self.active(worker)}, slots {self.owners(worker)}, "
-                f"connected {self.connected()}, gauges {told}"
-            ) from None
+            raise TimeoutError(f"{error}: active {await self.active(worker)}, {await self.told()}") from None
+
+    async def told(self) -> str:
+        """What the kernel and every worker's gauges say now, for messages."""
+        told = {}
+        for worker in self.workers:
+            seen = await worker.gauges(self.http)
+            said = (seen.running, seen.connections, seen.outcomes) if seen else None
+            told[worker.name] = (said, self.owners(worker))
+        return f"connected {self.connected()}, workers' gauges and slots {told}"
 
     async def active(self, worker: Worker) -> int:
         """Jobs the worker itself counts, those whose process is about to end included."""
@@ -189,13 +194,9 @@ class Bench:
         }
 
     def held_by(self, pid: int, datastore: str) -> int:
-        """Connections of one process to the datastore, as the kernel counts; 0 when it is gone."""
+        """Connections of one process to the datastore, as the kernel counts; 0 when it has ended."""
         port = self.stack.kernel.endpoints[datastore].port
-        try:
-            sockets = psutil.Process(pid).net_connections(kind="tcp")
-        except psutil.NoSuchProcess:
-            return 0
-        return sum(bool(s.raddr) and s.raddr.port == port and s.status == ESTABLISHED for s in sockets)
+        return sum(s.remote_port == port and s.status == ESTABLISHED for s in sockets(pid))
 
     @staticmethod
     def owners(worker: Worker) -> dict[str, int]:
@@ -208,7 +209,7 @@ class Bench:
         owned = re.compile(r"_(slot\d+|worker-\d+|surplus)\.db$")
         return [file.name for file in directory.glob("*.db") if not owned.search(file.name)]
 
-    async def _gauges_are(self, connected: Mapping[str, int]) -> bool:
+    async def gauges_are(self, connected: Mapping[str, int]) -> bool:
         """All workers' gauges together are what the kernel counted."""
         seen = [await worker.gauges(self.http) for worker in self.workers]
         return all(
@@ -229,17 +230,16 @@ class Bench:
                 and gauges.running == len(self.owners(job.worker))
                 and gauges.outcomes.get(outcome, 0) == expected
                 and sum(gauges.outcomes.values()) == sum(job.outcomes.values()) + 1
-                and await self._gauges_are(self.connected())
+                and await self.gauges_are(self.connected())
             )
 
         async def seconds(column: str, condition: Callable[[], bool | Awaitable[bool]]) -> tuple[str, float]:
             try:
                 await eventually(condition, within=within, what=column)
             except TimeoutError as error:
-                gauges = await self.gauges(job.worker)
                 raise TimeoutError(
                     f"{error}: {job.room}, to be {outcome}; connections of jobs {self.of_jobs()}, {job.others} before; "
-                    f"gauges {gauges.connections}, {gauges.outcomes}, {job.outcomes} before"
+                    f"outcomes {dict(job.outcomes)} before; {await self.told()}"
                 ) from None
             return column, since.seconds
 
@@ -256,13 +256,6 @@ class Bench:
                 ]
             )
         )
-
-
-def alive(pid: int) -> bool:
-    """False for a zombie as well: it holds nothing."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def silent(_: str) -> None:

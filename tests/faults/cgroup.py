@@ -40,7 +40,9 @@ def memory_cgroup(limit_bytes: int) -> Iterator[MemoryCgroup]:
         NotHere: this machine has no such cgroups, or not for this user.
     """
     if not os.access(MEMORY, os.W_OK) or not (MEMORY / "memory.limit_in_bytes").exists():
-        raise NotHere(f"{MEMORY} (cgroup version 1) is not there or not to be written by this user")
+        raise NotHere(
+            f"needs root, and cgroups of version 1: {MEMORY} is not there or not this user's to write"
+        )
     path = MEMORY / f"agent-faults-{secrets.token_hex(4)}"
     path.mkdir()
     try:

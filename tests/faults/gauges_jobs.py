@@ -82,7 +82,7 @@ def job(settings: WorkerSettings, *, outcome: Outcome, dies_at: str, gate: Gate)
         metrics.CLOSE_SECONDS.labels(client.name).observe(0.01)
         publish(client)
     reached("closing")
-    metrics.end(slot.name, outcome, settings)
+    metrics.end(slot.name, outcome, metrics.Ended.ENDED, settings)
 
 
 class Gate:

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.local.ports import LOOPBACK
+from tests.pumps import CHUNK, until_one_ends
 
-CHUNK = 65_536
 # SO_LINGER with 0 s: closing sends a reset instead of what was still to be sent.
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -116,16 +116,9 @@ class Proxy:
                 pass
             return None
         above, upstream = await asyncio.open_connection(LOOPBACK, self.target)
-        pumps = [
-            asyncio.create_task(self._pump(reader, upstream)),
-            asyncio.create_task(self._pump(above, writer, replies=True)),
-        ]
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await until_one_ends(self._pump(reader, upstream), self._pump(above, writer, replies=True))
         finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             upstream.close()
 
     async def _pump(

@@ -32,6 +32,8 @@ class Seen:
     seconds_to: Mapping[str, float] = field(default_factory=dict)
     """Column → seconds until it was so; a row of its own kind may name others, which become part of the note."""
     note: str = ""
+    plain: str = ""
+    """What became of a plain AgentServer's call that the same fault met."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Row(Generic[ContextT]):
         inject: does it, waits until the truth is seen again, says what was seen. An assertion that fails, or a
             deadline that passes, fails the row.
         soak: takes long to show, so `make test` leaves it out.
+        needs_root: to be made; others' run says so and skips it (NotHere).
     """
 
     name: str
@@ -49,6 +52,7 @@ class Row(Generic[ContextT]):
     what_the_operator_sees: str
     inject: Callable[[ContextT], Awaitable[Seen]]
     soak: bool = False
+    needs_root: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Result:
     passed: bool
     note: str
     took_seconds: float
+    plain: str = ""
 
 
 # For modules of rows: on real servers, which the module's tests share.
@@ -73,10 +78,21 @@ ON_SERVERS = [
 ]
 
 
-def each(rows: Sequence[Row[Any]]) -> pytest.MarkDecorator:
-    """One test a row, its argument `row`."""
-    marked = [pytest.param(row, id=row.name, marks=[pytest.mark.soak] if row.soak else []) for row in rows]
+def each(*alone: Sequence[Row[Any]], **streams: Sequence[Row[Any]]) -> pytest.MarkDecorator:
+    """One test a row, its argument `row`. The rows of a stream run one after another, those without a name in the
+    stream of their file; other streams may run beside it, on servers of their own."""
+    named = [((pytest.mark.xdist_group(stream),), rows) for stream, rows in streams.items()]
+    marked = [
+        pytest.param(row, id=row.name, marks=[*group, *_marks(row)])
+        for group, rows in [*(((), rows) for rows in alone), *named]
+        for row in rows
+    ]
     return pytest.mark.parametrize("row", marked)
+
+
+def _marks(row: Row[Any]) -> list[pytest.MarkDecorator]:
+    marks = ((pytest.mark.soak, row.soak), (pytest.mark.needs_root, row.needs_root))
+    return [mark for mark, wanted in marks if wanted]
 
 
 async def run(row: Row[ContextT], on: ContextT) -> Result:
@@ -97,6 +113,7 @@ async def run(row: Row[ContextT], on: ContextT) -> Result:
         passed,
         seen.note,
         time.monotonic() - began,
+        seen.plain,
     )
 
 

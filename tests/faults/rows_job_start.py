@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from statistics import median
 
-import psutil
-
+from infra.local.processes import children
 from infra.local.stack import MONGODB, REDIS
 from tests.faults.bench import Job
 from tests.faults.datastore_faults import (
@@ -40,14 +39,14 @@ def job_start(datastore: str, spoil: Do, heal: Do, says: str) -> Inject:
         bench, worker = on.at.bench, on.worker
         await bench.at_rest(worker)
         before, logged = await bench.gauges(worker), worker.process.log.stat().st_size
-        main, processes = psutil.Process(worker.process.pid), set[int]()
+        processes = set[int]()
         await spoil(on)
         try:
             since = Stopwatch()
             await bench.dispatch(worker.name, f"{worker.name}-{datastore}-{time.monotonic_ns()}")
 
             async def failed() -> bool:
-                processes.update(child.pid for child in main.children(recursive=True))
+                processes.update(child.pid for child in children(worker.process.pid))
                 outcomes = (await bench.gauges(worker)).outcomes
                 return outcomes.get(FAILED, 0) == before.outcomes.get(FAILED, 0) + 1
 

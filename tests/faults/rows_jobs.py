@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from infra.local.conversation import Conversation
+from infra.local.processes import alive
 from infra.local.worker import Worker
-from tests.faults.bench import Bench, Job, alive
+from tests.faults.bench import Bench, Job
 from tests.faults.patience import eventually
 from tests.faults.row import CONNECTIONS, Row, Seen, Stopwatch
-from tests.faults.wrongs import Point, Wrong
+from tests.faults.wrongs import Point, Wrong, marked
 
 COMPLETED, FAILED, KILLED = "completed", "failed", "killed"
 
@@ -113,6 +114,35 @@ def killed_with_a_helper(wrong: Wrong, *, keeps_connections: bool) -> Inject:
     return inject
 
 
+async def keeps_a_thread(on: On) -> Seen:
+    """The job has closed, its process waits for a thread: the slot is taken, and the gauge says so."""
+    bench = on.bench
+    job = await bench.call(on.worker, Wrong.KEEPS_A_THREAD)
+    await bench.hang_up(job.room)
+
+    async def closed() -> bool:
+        gauges = await bench.gauges(on.worker)
+        return gauges.outcomes.get(COMPLETED, 0) == job.outcomes.get(COMPLETED, 0) + 1
+
+    await eventually(closed, within=10, what="the job closed")
+
+    async def running() -> int:
+        return (await bench.gauges(on.worker)).running
+
+    async def shown() -> bool:
+        return await running() == 1
+
+    await eventually(shown, within=3, what="its slot shown as taken")
+    assert job.pid in bench.owners(on.worker).values()
+    marked(bench.marks, job.room, Point.GO).touch()
+    since = Stopwatch()
+    return Seen(
+        COMPLETED,
+        await bench.truth(job, since, COMPLETED, within=6),
+        "counted from the thread's end; running until then",
+    )
+
+
 async def _counted(bench: Bench, job: Job) -> bool:
     return (await bench.gauges(job.worker)).outcomes.get(KILLED, 0) == job.outcomes.get(KILLED, 0) + 1
 
@@ -166,6 +196,12 @@ ROWS: list[Row[On]] = [
         STAYS,
         "job completed: left behind 10 s after its cancel",
         loses_its_cancel,
+    ),
+    Row(
+        "a thread of the entrypoint's outlives the call",
+        STAYS,
+        "job completed; its slot is taken, and counted as running, until its process ends",
+        keeps_a_thread,
     ),
     Row(
         "lifespan raises before its yield",
@@ -227,6 +263,18 @@ ROWS: list[Row[On]] = [
         STAYS,
         "job failed, traceback in the log",
         ended(FAILED, wrong=Wrong.SESSION_END_RAISES, within=6),
+    ),
+    Row(
+        "a shutdown callback of the user's raises",
+        STAYS,
+        "job failed, traceback in the log; its datastores closed after it",
+        ended(FAILED, wrong=Wrong.CALLBACK_RAISES, within=6),
+    ),
+    Row(
+        "a shutdown callback of the user's hangs and ignores its cancel",
+        STAYS,
+        "job failed: left behind at AGENT_SHUTDOWN_CALLBACKS_SECONDS (here 2), its datastores closed after it",
+        ended(FAILED, wrong=Wrong.CALLBACK_HANGS, within=12),
     ),
     Row(
         "SIGKILL of the job",

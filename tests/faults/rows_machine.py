@@ -13,9 +13,10 @@ import psutil
 
 from infra.local.conversation import Conversation
 from infra.local.eventually import together
+from infra.local.processes import alive
 from infra.local.servers import livekit
 from infra.local.worker import Worker
-from tests.faults.bench import SLOTS, START_SECONDS, Bench, alive
+from tests.faults.bench import SLOTS, START_SECONDS, Bench
 from tests.faults.cgroup import memory_cgroup
 from tests.faults.patience import eventually
 from tests.faults.row import GAUGES, NotHere, Row, Seen, Stopwatch
@@ -122,7 +123,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "agent-faults", str(directory)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
-        raise NotHere(f"mount: {mounted.stderr.strip()}")
+        raise NotHere(f"needs root: mount: {mounted.stderr.strip()}")
     try:
         yield directory
     finally:
@@ -201,6 +202,7 @@ ROWS_OF_A_JOB: list[Row[On]] = [
         SILENCE,
         "job killed; where the kubelet groups a container's processes (cgroup v2, default since 1.28) the whole worker",
         out_of_memory,
+        needs_root=True,
     ),
     Row(
         "the job has no descriptor left, and the call ends",
@@ -224,6 +226,7 @@ ROWS_OF_A_WORKER: list[Row[Bench]] = [
         "job failed: names the directory; the worker stays ready",
         disk_full,
         soak=True,
+        needs_root=True,
     ),
     Row(
         "SIGKILL of the process that jobs are forked from",

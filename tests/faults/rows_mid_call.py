@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+
+from livekit import api
 
 from infra.local.stack import MONGODB, REDIS
 from tests.faults.bench import Job
@@ -39,8 +42,9 @@ def in_the_call(datastore: str, fault: Do, heal: Do, *, must_fail: bool = True) 
         try:
             return await watched(on, job)
         except BaseException:
-            # The next row finds the worker at rest, whatever became of this one.
-            await on.at.bench.hang_up(job.room)
+            # The next row finds the worker at rest, whatever became of this one; its room may have gone already.
+            with suppress(api.TwirpError):
+                await on.at.bench.hang_up(job.room)
             raise
 
     async def watched(on: On, job: Job) -> Seen:

@@ -53,7 +53,7 @@ async def hang_up_without_mongodb(at: Proxied) -> Seen:
                 await at.proxies[MONGODB].set(Mode.REFUSE)
             since = Stopwatch()
             await eventually(
-                lambda: bool(list(spool.glob("*.json"))),
+                lambda: bool(list(spool.rglob("*.json"))),
                 within=SPOOLED_SECONDS,
                 what="the transcript in a file",
             )
@@ -66,7 +66,9 @@ async def hang_up_without_mongodb(at: Proxied) -> Seen:
             await at.healthy()
         back = Stopwatch()
         await eventually(
-            lambda: not list(spool.iterdir()), within=RESTORED_SECONDS, what="the transcript to be stored"
+            lambda: not list(spool.rglob("*.json")),
+            within=RESTORED_SECONDS,
+            what="the transcript to be stored",
         )
         restored = back.seconds
         async with AsyncMongoClient[dict[str, object]](bench.stack.mongodb.url) as client:

@@ -15,12 +15,13 @@ import psutil
 
 from infra.local.errors import StartFailed
 from infra.local.eventually import together
+from infra.local.processes import alive, children
 from infra.local.worker import Worker
-from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench, alive
+from tests.faults.bench import SLOTS, START_SECONDS, WORKER_FAULTY, Bench
 from tests.faults.patience import eventually
 from tests.faults.row import CONNECTIONS, PROCESS, SLOT, Row, Seen, Stopwatch
 from tests.faults.rows_common import EXIT_LIFESPAN_FAILED, end, ends_at_start, filled, log, log_of
-from tests.faults.wrongs import Point, WorkerWrong, marked
+from tests.faults.wrongs import OPEN_FILES, Point, WorkerWrong, marked
 
 Inject = Callable[[Bench], Awaitable[Seen]]
 
@@ -44,7 +45,7 @@ async def _main_killed(bench: Bench, unanswered: bool) -> Seen:
     others = bench.of_jobs()
     async with bench.worker() as worker:
         jobs = [await _placed(bench, worker, f"{worker.name}-orphan-{n}") for n in range(2)]
-        family = psutil.Process(worker.process.pid).children(recursive=True)
+        family = children(worker.process.pid)
         assert len(bench.owners(worker)) == 2
         if unanswered:
             for process in family:
@@ -82,7 +83,7 @@ def _described(family: list[psutil.Process]) -> str:
     """Which of these processes still run, and in what they wait: seen once in some fifty runs, on a busy machine."""
     lines = []
     for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+        with contextlib.suppress(psutil.Error, OSError):
             status, threads = process.status(), process.num_threads()
             waits = Path(f"/proc/{process.pid}/wchan").read_text()
             lines.append(f"{process.pid} {status} {threads} threads in {waits}: {process.cmdline()[-1:]}")
@@ -170,6 +171,15 @@ async def stopped_in_open(bench: Bench) -> Seen:
     await eventually(lambda: bench.of_jobs() == others, within=5, what="connections gone")
     seen = {CONNECTIONS: since.seconds, PROCESS: seconds}
     return Seen(f"exit status {process.exit_status}", seen, "no traceback")
+
+
+async def too_few_files(bench: Bench) -> Seen:
+    status, said, seconds = await ends_at_start(
+        bench, "few-files", {"FAULTS_WORKER": WorkerWrong.NOTHING, OPEN_FILES: "64"}
+    )
+    assert status == EXIT_LIFESPAN_FAILED, said
+    assert "RLIMIT_NOFILE=64 open files (ulimit -n): accepted: at least 153" in said, said
+    return Seen(f"exit status {status}", {PROCESS: seconds}, "names the number that would do")
 
 
 async def _start_hanging(bench: Bench, name: str) -> None:
@@ -280,6 +290,12 @@ ROWS: list[Row[Bench]] = [
     ),
     Row(
         "worker lifespan raises before its yield", "nothing", "exit status 3, its own message", opening_fails
+    ),
+    Row(
+        "a worker may open fewer files than its slots take (64)",
+        "nothing",
+        "exit status 3, its own message",
+        too_few_files,
     ),
     Row(
         "SIGTERM while the worker lifespan hangs in its opening",

@@ -1,7 +1,8 @@
 """`python -m tests.faults.soak`: thousands of short real jobs, a share of them killed, and nothing may be left of them.
 
 Two workers of 8 slots on the local stack. Every few hundred jobs the load pauses until no job runs (a quiet point),
-and kernel, gauges, slots, files, descriptors, processes and memory are looked at.
+and kernel, gauges, slots, files, descriptors, processes and memory are looked at. Two of the jobs at any time have a
+caller, who reloads or loses signalling in mid-call; no such call may end by it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import aiohttp
 from rich.console import Console
 from rich.status import Status
 
+from infra.budget.solution import Solution
 from infra.config import ConfigError
 from infra.local import stack as stacks
 from infra.local.__main__ import LOG_WIDTH, STACK_FILE, count, solved, until_signalled
@@ -28,8 +30,8 @@ from infra.local.binaries import SERVERS, build_missing
 from infra.local.errors import LocalError
 from infra.local.go_toolchain import BuildError
 from infra.local.run import Run
-from infra.solution import Solution
 from tests.faults import soak_report
+from tests.faults.soak_callers import Callers
 from tests.faults.soak_load import Load, Totals
 from tests.faults.soak_quiet import Observer
 from tests.faults.soak_verdict import Soak, broken
@@ -82,6 +84,7 @@ async def course(console: Console, run: Run, solution: Solution, given: argparse
     async with stacks.running(run, solution, workers=WORKERS, say=say, entrypoint=AGENT) as stack:
         async with stack.line.api() as livekit, aiohttp.ClientSession() as session:
             load = Load(stack, session, livekit, kill_share=given.kill, random=Random(seed))
+            callers = Callers(stack, load, livekit, Random(seed))
             observer = Observer(stack, load, session)
             deadline = time.monotonic() + 60 * given.minutes
             until, accepted = 0, 0
@@ -97,7 +100,8 @@ async def course(console: Console, run: Run, solution: Solution, given: argparse
                             f"{totals.accepted} of {until}; {totals.killed} killed, {totals.failed} failed"
                         )
 
-                    accepted = await load.batch(until, deadline=deadline, tell=tell)
+                    async with callers.calling():
+                        accepted = await load.batch(until, deadline=deadline, tell=tell)
                 load_seconds += time.monotonic() - began
                 await load.forget_rooms()
                 say(soak_report.line(await observer.quiet()))
@@ -121,6 +125,9 @@ async def course(console: Console, run: Run, solution: Solution, given: argparse
                 for name in (stacks.MONGODB, stacks.REDIS)
             },
             points=observer.points,
+            calls_went_on=dict(callers.calls.went_on),
+            calls_ended=callers.calls.ended,
+            calls_never_heard=callers.calls.never_heard,
             load_seconds=round(load_seconds, 1),
             unanswered_scrapes=load.unanswered_scrapes,
             left=stack.kernel.sample().connections,

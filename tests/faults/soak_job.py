@@ -21,6 +21,8 @@ class Asked(BaseModel):
     number: int
     stay_seconds: float
     fail: bool
+    caller: bool = False
+    """It joins its room, where it answers a caller until he hangs up."""
 
     @staticmethod
     def drawn(number: int, random: Random) -> Asked:

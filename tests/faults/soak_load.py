@@ -76,6 +76,11 @@ class Load:
         self._stack, self._session, self._livekit = stack, session, livekit
         self._kill_share, self._random = kill_share, random
         self._slots = stack.solution.fleet.slots * len(stack.workers)
+        self.asking = 0
+        """Callers for whom a slot is to be left free."""
+        self.spared: set[int] = set()
+        """Jobs that have a caller, and are not to be killed."""
+        self.killed: set[int] = set()
         self._waiting: deque[float] = deque()
         self._owners: set[int] = set()
         self._seen = self._planned = 0
@@ -120,7 +125,7 @@ class Load:
             if accepted >= until or time.monotonic() - progressed > STALLED_SECONDS:
                 return True
             running = totals.accepted - totals.ended
-            free = self._slots - running - len(self._waiting)
+            free = self._slots - running - len(self._waiting) - self.asking
             await self._place(min(free, until - accepted - len(self._waiting)))
             return False
 
@@ -181,7 +186,8 @@ class Load:
     def _kill(self, worker: Worker, slot: str, pid: int) -> None:
         self._planned -= 1
         # Only the owner of a slot is a job of ours; a pid given anew to a stranger is not.
-        if slot_locks.owners(worker.slot_directory).get(slot) == pid:
+        if pid not in self.spared and slot_locks.owners(worker.slot_directory).get(slot) == pid:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                self.killed.add(pid)
                 self.kills += 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from infra.local.processes import alive, descriptors
 from infra.local.stack import MONGODB, REDIS, Stack
 from infra.local.worker import Worker
 from tests.faults.patience import eventually
@@ -141,7 +142,7 @@ class Observer:
             peak_slots=max(max(sample.slots.values(), default=0) for sample in samples),
             slots=sum(kernel.slots.values()),
             running=sum(each.running for each in gauges.values()),
-            descriptors={name: psutil.Process(pid).num_fds() for name, pid in watched.items()},
+            descriptors={name: descriptors(pid) for name, pid in watched.items()},
             processes={name: len(_family(worker)) for name, worker in workers.items()},
             zombies=sum(_zombie(p) for worker in workers.values() for p in _family(worker)),
             files={name: len(list(metrics_directory(worker).iterdir())) for name, worker in workers.items()},
@@ -185,7 +186,4 @@ def _family(worker: Worker) -> list[psutil.Process]:
 
 
 def _zombie(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return process.is_running() and not alive(process.pid)

@@ -79,6 +79,8 @@ def markdown(soak: Soak, broken: list[str]) -> str:
         f"| completed | {totals.completed} | |",
         f"| failed | {totals.failed} | {last.asked_to_fail} were asked to; some of those were killed or refused |",
         f"| killed | {totals.killed} | {last.kills} SIGKILLs; the rest came after the job had been counted |",
+        f"| calls that went on | {sum(soak.calls_went_on.values())} | {_calls(soak)} |",
+        f"| calls ended by it | {len(soak.calls_ended)} | |",
         f"| not accounted for | {totals.accepted - totals.ended} | accepted − completed − failed − killed |",
         "",
         "| connections | budget | peak | quiet: kernel | quiet: gauges | workers' own share | after their end |",
@@ -97,6 +99,12 @@ def markdown(soak: Soak, broken: list[str]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _calls(soak: Soak) -> str:
+    after = [f"{number} after {event}" for event, number in sorted(soak.calls_went_on.items())]
+    never = f"{soak.calls_never_heard} met full workers, or a job that was killed before anything happened"
+    return "; ".join([*after, never])
 
 
 def _quiet_points(soak: Soak) -> str:

@@ -36,6 +36,12 @@ class Soak:
     """Datastore → connections granted to all workers together."""
     points: list[Quiet]
     """The first is before any job, the second after the warm-up."""
+    calls_went_on: dict[str, int]
+    """What happened to their caller → calls that went on after it."""
+    calls_ended: list[str]
+    """Those that did not, though nobody had killed their job."""
+    calls_never_heard: int
+    """Placed, but without a job when something was to happen."""
     load_seconds: float
     """Of it, time in which jobs were placed; the rest went into quiet points."""
     unanswered_scrapes: int
@@ -101,6 +107,8 @@ def broken(soak: Soak) -> list[str]:
         *(sentence for number, point in enumerate(points) for sentence in _quiet(point, number)),
         *_budget(last, soak.budget, soak.slots),
         *_accounts(last, soak.jobs_wanted, timed_out=soak.timed_out),
+        *(f"a call ended by what its caller outlived: {call}" for call in soak.calls_ended),
+        *([] if soak.calls_went_on else ["no call went on after a reload or a loss: none was heard"]),
         *(
             f"{trend.whose}: {trend.what} grew from {trend.first:g} to {trend.last:g}, at most {trend.limit:g} accepted"
             for trend in trends(points)

@@ -35,8 +35,11 @@ connections are the sockets at each database, and the job stands under its outco
 
 **Process gone**: seconds until the process itself has ended. LiveKit ends a job's process after its last callback.
 
+**Plain AgentServer**: what became of a call of LiveKit's own server class that the same fault met at the same moment,
+for faults that the runtime could make worse.
+
 Rows about jobs and workers have deadlines shortened by environment variables (close 2 s, open 2 s, job's end 6 s); with
-the defaults (8 s, 10 s, 145 s) a hanging close takes that much longer. Rows about datastores run with the defaults.
+the defaults (8 s, 10 s, 155 s) a hanging close takes that much longer. Rows about datastores run with the defaults.
 
 **What may be lost.** An operation that was under way when its datastore went: the agent gets an error within 10 s
 (MongoDB) or 5 s (Redis) and cannot know whether it was carried out; PyMongo repeats a read or a write once by itself,
@@ -58,10 +61,11 @@ def shown(results: Sequence[Result]) -> Table:
     table.add_column("Outcome", ratio=2)
     for column in COLUMNS:
         table.add_column(column.capitalize(), justify="right")
+    table.add_column("Plain AgentServer", ratio=2)
     table.add_column("Seen", ratio=4)
     for result in results:
         style = None if result.passed else "bold red"
-        table.add_row(result.row, result.outcome, *_seconds(result), _seen(result), style=style)
+        table.add_row(result.row, result.outcome, *_seconds(result), result.plain, _seen(result), style=style)
     return table
 
 
@@ -76,11 +80,12 @@ def markdown(results: Sequence[Result], *, remark: str = "") -> str:
         "",
         "| Fault | The caller sees | The operator sees | Outcome | "
         + " | ".join(f"{column.capitalize()} (s)" for column in COLUMNS)
-        + " | Seen |",
-        "|---|---|---|---|" + "--:|" * len(COLUMNS) + "---|",
+        + " | Plain AgentServer | Seen |",
+        "|---|---|---|---|" + "--:|" * len(COLUMNS) + "---|---|",
     ]
     for r in results:
-        cells = [r.row, r.caller, r.operator, r.outcome if r.passed else "**failed**", *_seconds(r), _seen(r)]
+        outcome = r.outcome if r.passed else "**failed**"
+        cells = [r.row, r.caller, r.operator, outcome, *_seconds(r), r.plain or "–", _seen(r)]
         lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 

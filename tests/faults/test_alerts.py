@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from infra.budget import solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
 from infra.config import apply_overrides, load_config
+from infra.handoff.series import budget_series
 from infra.local import stack as stacks
 from infra.local.__main__ import STACK_FILE
 from infra.local.eventually import eventually
 from infra.local.observed import Observed, observed
 from infra.local.ports import LOOPBACK
 from infra.local.run import Run
-from infra.monitoring.series import budget_series
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 

@@ -27,7 +27,7 @@ async def shared(bench: Bench) -> AsyncIterator[Worker]:
         yield worker
 
 
-@each([*rows_jobs.ROWS, *rows_machine.ROWS_OF_A_JOB])
+@each(jobs=[*rows_jobs.ROWS, *rows_machine.ROWS_OF_A_JOB])
 async def test_a_job_ends(
     row: Row[rows_jobs.On], bench: Bench, shared: Worker, record: Callable[[Result], None]
 ) -> None:
@@ -35,7 +35,7 @@ async def test_a_job_ends(
 
 
 # Last: a worker that registers costs the next call of any worker 5 s (livekit-server asks all nodes again).
-@each([*rows_capacity.ROWS, *rows_workers.ROWS, *rows_machine.ROWS_OF_A_WORKER])
+@each(capacity=rows_capacity.ROWS, workers=[*rows_workers.ROWS, *rows_machine.ROWS_OF_A_WORKER])
 async def test_a_worker_holds_its_cap_and_ends(
     row: Row[Bench], bench: Bench, record: Callable[[Result], None]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from infra.local.worker import Worker
-from tests.faults import rows_job_start, rows_mid_call, rows_outage
+from tests.faults import rows_failover, rows_job_start, rows_mid_call, rows_outage
 from tests.faults.datastore_faults import On
 from tests.faults.datastores_bench import Proxied, proxied
 from tests.faults.row import ON_SERVERS, Result, Row, each, run
@@ -28,13 +28,13 @@ async def shared(at: Proxied) -> AsyncIterator[Worker]:
         yield worker
 
 
-@each([*rows_mid_call.ROWS, *rows_job_start.ROWS])
+@each(mid_call=rows_mid_call.ROWS, job_start=rows_job_start.ROWS)
 async def test_a_datastore_misbehaves(
     row: Row[On], at: Proxied, shared: Worker, record: Callable[[Result], None]
 ) -> None:
     record(await run(row, On(at, shared)))
 
 
-@each(rows_outage.ROWS)
+@each(outage=rows_outage.ROWS, failover=rows_failover.ROWS)
 async def test_an_outage(row: Row[Proxied], at: Proxied, record: Callable[[Result], None]) -> None:
     record(await run(row, at))

@@ -11,6 +11,20 @@ MARKS = "FAULTS_MARKS"
 # Set for `agents/asking.py`: redis-py backs off without jitter.
 NO_JITTER = "FAULTS_NO_JITTER"
 
+# Set for `agents/talking.py`: it is LiveKit's own AgentServer.
+PLAIN = "FAULTS_PLAIN"
+# Where its jobs connect to, instead of to where their worker is registered.
+SIGNALLING = "FAULTS_SIGNALLING"
+# What LiveKit's pauses between attempts to register are divided by: 131 s are too long for a test.
+HASTE = "FAULTS_HASTE"
+# Metadata of its calls that go on without a caller.
+TRANSFERS = "transfers"
+# Said to it: the agent ends its call, and its caller stays.
+LEAVE = b"leave"
+
+# Set for `agents/worker_faulty.py`: the open files that it may have.
+OPEN_FILES = "FAULTS_OPEN_FILES"
+
 
 class Wrong(StrEnum):
     """What goes wrong in this call."""
@@ -31,11 +45,14 @@ class Wrong(StrEnum):
     IGNORES_CANCEL = "ignores its cancel"
     LOSES_CANCEL = "loses its cancel"
     SESSION_END_RAISES = "session end raises"
+    CALLBACK_RAISES = "a shutdown callback raises"
+    CALLBACK_HANGS = "a shutdown callback hangs"
     RUNS_A_PROGRAM = "runs a program"
     FORKS = "forks"
     RUNS_OUT_OF_MEMORY = "runs out of memory"
     GROWS = "grows when told"
     RUNS_OUT_OF_DESCRIPTORS = "runs out of descriptors"
+    KEEPS_A_THREAD = "keeps a thread"
 
 
 class Point(StrEnum):
@@ -46,6 +63,8 @@ class Point(StrEnum):
     IN_THE_CALL = "in-the-call"
     CALLER = "caller"
     LEAVING = "leaving"
+    LOST = "lost"
+    BACK = "back"
     HELPER = "helper"
     GO = "go"
     """Left by the row: the agent does its wrong now."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
+from kubernetes.client import V1ObjectMeta
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_all_config, set_mocks
 
-from infra import running
 from infra.kind import pulumi_stack
-from infra.running import Running
-from tests.infra.provider.chart import render
+from infra.stack import program
+from infra.stack.running import Running
+from tests.infra.charts import render
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(ROOT / "infra")
@@ -109,22 +111,37 @@ def deploy(
     *,
     secrets: Mapping[str, str] = SECRETS,
     runs: Mapping[str, Running] | None = None,
+    others: Mapping[str, V1ObjectMeta] | None = None,
 ) -> Deployed:
-    """Runs the program. `runs`: what each namespace holds already. Raises pulumi.RunError when it refuses."""
+    """Runs the program. Raises pulumi.RunError when it refuses.
+
+    Args:
+        runs: what each namespace holds already.
+        others: metadata of Secrets that are there, by `NAMESPACE/NAME`.
+    """
     recorded = Recorded()
     outputs: dict[str, Any] = {}
-    asked, exported = running.look, pulumi.export
-    running.look = lambda context, namespace: (runs or {}).get(namespace, Running())  # noqa: ARG005
-    pulumi.export = outputs.__setitem__  # type: ignore[assignment]
+
+    def look(_: str | None, namespace: str) -> Running:
+        return (runs or {}).get(namespace, Running())
+
+    def secrets_there(_: str | None, namespace: str, names: Iterable[str]) -> dict[str, V1ObjectMeta]:
+        there = {name: (others or {}).get(f"{namespace}/{name}") for name in names}
+        return {name: metadata for name, metadata in there.items() if metadata}
+
     asyncio.set_event_loop(LOOP)
     try:
         set_mocks(recorded, project="agent-datastores", stack="test")
         set_all_config(config_of(values, secrets), list(secrets))
         run = pulumi.runtime.test(lambda: runpy.run_path(PROGRAM, run_name="__main__") and None)  # type: ignore[no-untyped-call]
-        run()
+        with (
+            patch.object(program, "look", look),
+            patch.object(program, "secrets_there", secrets_there),
+            patch.object(pulumi, "export", outputs.__setitem__),
+        ):
+            run()
     finally:
         asyncio.set_event_loop(None)
-        running.look, pulumi.export = asked, exported
     return Deployed(recorded, outputs)
 
 

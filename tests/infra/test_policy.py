@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from infra.budget import solve
-from infra.cells import cells_of
 from infra.config import parse_config
 from infra.policy.objects import Stack
-from infra.policy.pack import ITEM_RULES, STACK_RULES
+from infra.policy.pack import ITEM_RULES, STACK_RULES, seen
 from infra.policy.rules import Expected, item_violations, stack_violations
+from infra.stack.cells import cells_of
+from infra.stack.record import Record, entry
+from infra.stack.running import Running, Worker
 from tests.infra.stack import KIND, changed, rendered
 
 Item = dict[str, Any]
@@ -55,9 +57,80 @@ def test_what_the_program_deploys_passes(kind: list[Item], scaled: list[Item]) -
     assert refusals(SCALED, scaled) == []
 
 
+def test_what_the_cluster_filled_in_is_nobodys_mistake(scaled: list[Item]) -> None:
+    """The plugin returns the cluster's object, and beside it what was asked for."""
+    asked = one(scaled, "Deployment", "agent-worker")
+    live = deepcopy(dict(asked)) | {"__inputs": asked}
+    live["spec"]["replicas"] = 1
+    found = dict(seen(asked["pulumiType"], asked["urn"], live))
+    assert refusals(SCALED, [found if item is asked else item for item in scaled]) == []
+
+
+WATCHED = changed({"deployment.watcher": {"enabled": True, "replicas": 2}})
+
+
+@pytest.fixture(scope="module")
+def watched() -> list[Item]:
+    """The same with watchers."""
+    return rendered(WATCHED)
+
+
+def watcher(items: list[Item]) -> Item:
+    return one(items, "Deployment", "agent-worker-watcher")
+
+
+def watchers_container(items: list[Item]) -> Item:
+    container: Item = watcher(items)["spec"]["template"]["spec"]["containers"][0]
+    return container
+
+
+def test_watchers_are_no_fleet_and_no_consumer(watched: list[Item]) -> None:
+    assert refusals(WATCHED, watched) == []
+
+
+def given_mongodb(items: list[Item]) -> None:
+    source = {"secretKeyRef": {"name": "agent-worker", "key": "MONGODB_URL"}}
+    watchers_container(items)["env"].append({"name": "MONGODB_URL", "valueFrom": source})
+
+
+def in_the_workers_class(items: list[Item]) -> None:
+    (fleet,) = (
+        item for item in items if item["metadata"]["name"] == "agent-worker" and item["kind"] == "Deployment"
+    )
+    class_name = fleet["spec"]["template"]["spec"]["priorityClassName"]
+    watcher(items)["spec"]["template"]["spec"]["priorityClassName"] = class_name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (given_mongodb, "is given MONGODB_URL, but mongodb.consumers counts nobody of that name"),
+        (
+            lambda items: watchers_container(items).update(args=["livekit.agents", "start", "x.py"]),
+            "has 2 fleets (Deployment agents/agent-worker and Deployment agents/agent-worker-watcher)",
+        ),
+        (in_the_workers_class, "has the workers' PriorityClass"),
+    ],
+    ids=["a datastore's address", "takes calls", "workers' class"],
+)
+def test_what_calls_itself_a_watcher_is_looked_at(watched: list[Item], change: Change, message: str) -> None:
+    items = deepcopy(watched)
+    change(items)
+    assert [text for text in refusals(WATCHED, items) if message in text]
+
+
 def test_cells_pass_each_by_itself() -> None:
     values = changed({"fleet.cells": 2})
     assert refusals(values, rendered(values)) == []
+
+
+def test_servers_that_still_take_older_fleets_on_record_pass() -> None:
+    larger = parse_config(changed({"fleet.jobs": 16}), "test")
+    record = Record((entry(larger, solve(larger)),))
+    runs = {"agents": Running((Worker("w", record.entries[0].digest, terminating=False),), record)}
+    items = rendered(KIND, runs=runs)
+    assert "maxIncomingConnections: 136" in one(items, "ConfigMap", "mongodb")["data"]["mongod.conf"]
+    assert refusals(KIND, items) == []
 
 
 def one(items: list[Item], kind: str, name: str = "") -> Item:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pytest
 
-from infra.budget import digest, solve
-from infra.capacity import capacity
+from infra.budget import solve
+from infra.budget.capacity import capacity
 from infra.config import parse_config
-from infra.running import Running, Worker
-from infra.values import helm_values
-from tests.infra.stack import KIND, SECRETS, changed, deploy
+from infra.handoff.values import helm_values
+from infra.stack.record import KEY, Record, entry
+from infra.stack.running import Running, Worker
+from tests.infra.stack import CHART, KIND, SECRETS, changed, deploy, rendered
 
 HIDDEN = "hidden-"
 
 
 def running(base: dict[str, Any], *, terminating: bool, newest: dict[str, Any] | None = None) -> Running:
     """A namespace with two workers of `base`; on record with whatever was deployed since."""
-    config = parse_config(base, "test")
-    record = [config, *([parse_config(newest, "test")] if newest else [])]
-    workers = tuple(Worker(f"agent-worker-{n}", digest(config), terminating) for n in (1, 2))
-    return Running(workers, tuple(record))
+    record = recorded(base, *([newest] if newest else []))
+    workers = tuple(Worker(f"agent-worker-{n}", record.entries[0].digest, terminating) for n in (1, 2))
+    return Running(workers, record)
+
+
+def recorded(*stacks: dict[str, Any]) -> Record:
+    """What the program writes when it deploys these one after the other."""
+    configs = [parse_config(one, "test") for one in stacks]
+    return Record(tuple(entry(config, solve(config)) for config in configs))
 
 
 def refused(values: dict[str, Any], **options: Any) -> str:
@@ -62,6 +69,13 @@ def test_addresses_of_our_own_servers_are_made_with_their_passwords_and_marked_a
         "mongodb://app:hidden-mongodb-app-password%2F%3F@mongodb.agents.svc"
     )
     assert urls["REDIS_URL"].startswith("redis://app:hidden-redis-app-password%2F%3F@redis.agents.svc:6379")
+    assert urls["MONGODB_URL"].endswith(":27017/agent?authSource=admin")
+
+
+def test_the_address_of_our_own_mongodb_names_the_database_that_its_chart_was_told() -> None:
+    hotel = changed({"deployment.values": {"mongodb": {"auth": {"database": "hotel"}}}})
+    secret = deploy(hotel).recorded.named("Secret", "agents-agent-worker")["stringData"]
+    assert secret["value"]["MONGODB_URL"].endswith(":27017/hotel?authSource=admin")
 
 
 def test_outputs_hold_the_budget_the_endpoints_and_no_secret() -> None:
@@ -123,14 +137,61 @@ def test_labels_and_registry_reach_every_chart_and_own_values_win() -> None:
     assert charts["agents-redis"]["auth"] == {"existingSecret": "redis-users"}
 
 
-def test_an_operator_is_a_release_of_its_own_version_and_namespace() -> None:
-    operator = {
-        "chart": "o",
-        "repository": "https://charts.example/o",
-        "version": "1.0.0",
-        "namespace": "operators",
+def test_a_watcher_is_off_unless_asked_for_and_nothing_is_said_of_it_then() -> None:
+    """A stack that was deployed before there was one stays as it is."""
+    for values in (KIND, changed({"deployment.watcher": {"replicas": 2}})):
+        assert "watcher" not in deploy(values).recorded.charts()["agents-agent-worker"]
+
+
+def test_a_watcher_is_the_charts_and_of_no_budget() -> None:
+    values = changed({"deployment.watcher": {"enabled": True, "replicas": 2, "wait_seconds": 45}})
+    recorded = deploy(values).recorded
+    charts, without = recorded.charts(), deploy(KIND).recorded
+    assert charts["agents-agent-worker"].pop("watcher") == {
+        "enabled": True,
+        "replicas": 2,
+        "waitSeconds": 45,
     }
-    recorded = deploy(changed({"deployment.operators": {"psmdb": operator}})).recorded
+    assert charts == without.charts()
+    record = "agents-agent-budgets"
+    assert recorded.named("ConfigMap", record) == without.named("ConfigMap", record)
+
+
+@pytest.mark.parametrize("stack", [KIND, MANAGED], ids=["development", "external"])
+def test_a_watcher_knows_where_livekit_is_and_has_nothing_of_a_datastores(stack: dict[str, Any]) -> None:
+    items = rendered(changed({"deployment.watcher.enabled": True}, with_places(stack)))
+    (pod,) = (item["spec"]["template"]["spec"] for item in items if is_watcher(item))
+    variables = {one["name"]: one for one in pod["containers"][0]["env"]}
+    assert variables["LIVEKIT_URL"]["value"].startswith("ws")
+    assert {name for name in variables if not name.startswith("AGENT_")} == {
+        "LIVEKIT_URL",
+        "LIVEKIT_API_KEY",
+        "LIVEKIT_API_SECRET",
+    }
+
+
+def with_places(stack: dict[str, Any]) -> dict[str, Any]:
+    """Where managed servers are: the chart's policy asks."""
+    somewhere = {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}
+    places = {"mongodb": somewhere, "redis": somewhere} if "plan" in stack["mongodb"] else {}
+    return changed({"deployment.values.agent-worker.networkPolicy.datastores": places}, stack)
+
+
+def is_watcher(item: dict[str, Any]) -> bool:
+    labels: dict[str, str] = item["metadata"].get("labels", {})
+    return item["kind"] == "Deployment" and labels.get("app.kubernetes.io/component") == "watcher"
+
+
+OPERATOR = {
+    "chart": "o",
+    "repository": "https://charts.example/o",
+    "version": "1.0.0",
+    "namespace": "operators",
+}
+
+
+def test_an_operator_is_a_release_of_its_own_version_and_namespace() -> None:
+    recorded = deploy(changed({"deployment.operators": {"psmdb": OPERATOR}})).recorded
     release = recorded.named("Release", "psmdb")
     assert release["version"] == "1.0.0"
     assert release["createNamespace"] is True
@@ -161,7 +222,19 @@ def test_an_operator_is_a_release_of_its_own_version_and_namespace() -> None:
         ({"deployment.image.digest": "sha256:abc"}, "accepted: sha256: and 64 hexadecimal digits"),
         ({"deployment.values": {"redis": {"budget": {}}}}, "that block is solved, not written"),
         ({"deployment.values": {"postgres": {}}}, "accepted: a mapping of agent-worker, mongodb, redis"),
+        (
+            {"deployment.operators": {"o": {"chart": "o", "version": "1.0.0", "namespace": "o"}}},
+            "deployment.operators.o.repository: got null; accepted: https:// or oci:// and an address, or a chart",
+        ),
+        (
+            {"deployment.operators": {"o": OPERATOR | {"chart": "./o"}}},
+            "accepted: no such key beside a chart that is a folder",
+        ),
         ({"fleet.cells": 0}, "fleet.cells: got 0; accepted: a whole number from 1 to 1000"),
+        ({"deployment.watcher": True}, "deployment.watcher: got true; accepted: a mapping"),
+        ({"deployment.watcher": {"enabled": 1}}, "watcher.enabled: got 1; accepted: true or false"),
+        ({"deployment.watcher": {"replicas": 9}}, "accepted: a whole number from 1 to 5"),
+        ({"deployment.watcher": {"wait": 9}}, "watcher.wait: unknown key; accepted: enabled, replicas"),
     ],
 )
 def test_what_cannot_be_is_refused_in_the_preview(changes: dict[str, Any], message: str) -> None:
@@ -171,6 +244,53 @@ def test_what_cannot_be_is_refused_in_the_preview(changes: dict[str, Any], messa
 def test_a_secret_that_is_not_set_is_named_with_the_command_that_sets_it() -> None:
     text = refused(KIND, secrets={key: value for key, value in SECRETS.items() if "redis-app" not in key})
     assert "`pulumi config set --secret agent-secrets:redis-app-password`" in text
+
+
+EXTERNAL = changed({"deployment.secrets": {"source": "external", "store": "vault"}}, MANAGED)
+
+
+@pytest.mark.parametrize("labels", [{}, {"team": "voice"}])
+@pytest.mark.parametrize(
+    "stack", [KIND, MANAGED, EXTERNAL, changed({"deployment.operators": {"o": OPERATOR}, "fleet.cells": 2})]
+)
+def test_no_object_is_registered_with_an_empty_mapping(stack: dict[str, Any], labels: dict[str, str]) -> None:
+    """The API server drops it, so that Pulumi would put it back with every `up`, for ever."""
+    recorded = deploy(changed({"deployment.labels": labels}, stack)).recorded
+    # A chart's inputs are helm's, its objects the charts'.
+    ours = [one for one in recorded.resources if one.typ.startswith("kubernetes:") and one.typ != CHART]
+    assert ours
+    assert [one.name for one in ours if has_empty(one.inputs)] == []
+
+
+def has_empty(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return not value or any(map(has_empty, value.values()))
+    return isinstance(value, list) and any(map(has_empty, value))
+
+
+def test_config_maps_and_secrets_are_changed_in_place_and_what_is_there_is_taken_over() -> None:
+    """Otherwise the plugin replaces a ConfigMap by deleting it first, and refuses what `data: keep` has left."""
+    provider = deploy(KIND).recorded.named("pulumi:providers:kubernetes", "cluster")
+    switches = ("enableConfigMapMutable", "enableSecretMutable", "upsertExistingObjects")
+    assert [provider.get(switch) for switch in switches] == ["true", "true", "true"]
+    # Others' changes are named, not overrun.
+    assert "enablePatchForce" not in provider
+
+
+def test_what_outlives_a_stack_is_made_under_one_name_and_the_record_is_ours_alone() -> None:
+    """The plugin would take its own earlier self for somebody else, and refuse what `data: keep` has left."""
+    recorded = deploy(KIND).recorded
+    made = {
+        one.name: one.inputs["metadata"]["annotations"]
+        for one in recorded.resources
+        if one.typ.startswith("kubernetes:core/v1:")
+    }
+    assert {"agents", "agents-agent-budgets", "agents-agent-worker"} <= set(made)
+    # The prefix is the plugin's own: by it a newer one finds what it has created rather than applied.
+    assert {one["pulumi.com/patchFieldManager"] for one in made.values()} == {
+        "pulumi-kubernetes-agent-datastores"
+    }
+    assert [name for name, one in made.items() if "pulumi.com/patchForce" in one] == ["agents-agent-budgets"]
 
 
 LARGER = changed({"fleet.jobs": 16})
@@ -224,12 +344,12 @@ def test_two_fleets_that_do_not_fit_together_are_refused_with_the_way_round() ->
 
 
 def test_workers_of_no_known_budget_stop_everything() -> None:
-    runs = {"agents": Running((Worker("stranger", "", terminating=False),), ())}
+    runs = {"agents": Running((Worker("stranger", "", terminating=False),))}
     assert "1 workers run with numbers that are on no record (stranger)" in refused(KIND, runs=runs)
 
 
 def test_what_was_deployed_is_on_record_before_it_is_deployed_without_a_secret() -> None:
     recorded = deploy(KIND, runs={"agents": running(LARGER, terminating=False)}).recorded
-    record = json.loads(recorded.named("ConfigMap", "agents-agent-budgets")["data"]["configs.json"])
-    assert [one["fleet"]["jobs"] for one in record] == [16, 8]
-    assert "deployment" not in record[1]
+    record = json.loads(recorded.named("ConfigMap", "agents-agent-budgets")["data"][KEY])
+    assert [one["config"]["fleet"]["jobs"] for one in record["budgets"]] == [16, 8]
+    assert "deployment" not in record["budgets"][1]["config"]

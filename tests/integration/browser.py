@@ -57,6 +57,15 @@ class Page:
         answer = await self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         return answer.get("result", {}).get("value")
 
+    async def click(self, style: str, text: str) -> None:
+        """Click the element of this class and text as soon as it is there."""
+        element = f"[...document.getElementsByClassName({style!r})].find(e => e.textContent == {text!r})"
+
+        async def clicked() -> bool:
+            return bool(await self.value(f"(e => e && (e.click(), true))({element})"))
+
+        await eventually(clicked, within=60, every=0.2, what=f"{text} on the page")
+
     async def screenshot(self, *, width: int, height: int, scale: float) -> bytes:
         """A PNG of the page's upper left part of this size in pixels, scaled."""
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}

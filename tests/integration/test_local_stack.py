@@ -24,6 +24,7 @@ from infra.local.demo import stored
 from infra.local.errors import StartFailed
 from infra.local.eventually import eventually
 from infra.local.ports import LOOPBACK
+from infra.local.processes import alive, children
 from infra.local.run import ROOT, STATE, Run
 from infra.local.state import FILE
 
@@ -63,7 +64,7 @@ async def test_a_call_is_answered_and_stored_and_the_end_leaves_nothing(tmp_path
                 lambda: not any(stack.kernel.sample().connections.values()), within=10, what="no connection"
             )
         assert not worker.process.alive
-    assert not any(psutil.pid_exists(pid) for pid in family)
+    assert not any(map(alive, family))
     assert not any(listens(port) for port in ports)
     assert not run.state.exists()
     assert (tmp_path / "logs" / "worker-1.log").stat().st_size > 0
@@ -106,11 +107,11 @@ class Up:
         assert self.process.poll() is None, self.process.stdout.read()
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return children(self.process.pid)
 
     async def leaves_nothing(self, family: list[psutil.Process]) -> None:
         assert len(family) >= 6, "four servers, a worker and the reaper"
-        await eventually(lambda: not any(map(alive, family)), within=20, what="every process gone")
+        await eventually(lambda: not any(map(runs_still, family)), within=20, what="every process gone")
         await eventually(lambda: not self.state.exists(), within=10, what="the state directory gone")
 
 
@@ -195,8 +196,6 @@ def listens(port: int) -> bool:
         return client.connect_ex((LOOPBACK, port)) == 0
 
 
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def runs_still(process: psutil.Process) -> bool:
+    """The same process, not another that was given its pid."""
+    return process.is_running() and alive(process.pid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 import pytest_asyncio
 
 from infra.budget import solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
 from infra.config import apply_overrides, load_config
+from infra.handoff.series import budget_series
 from infra.local import stack as stacks
 from infra.local.__main__ import STACK_FILE
 from infra.local.caller import Caller, Outcome
@@ -28,8 +30,7 @@ from infra.local.servers.metrics_store import FLEET
 from infra.local.stack import Stack
 from infra.monitoring.dashboards import DASHBOARDS
 from infra.monitoring.dashboards.panel import Dashboard
-from infra.monitoring.dashboards.vmui import FLEETS, vmui
-from infra.monitoring.series import budget_series
+from infra.monitoring.dashboards.vmui import vmui
 from tests.integration.browser import Page, browser
 
 pytestmark = [
@@ -135,11 +136,14 @@ async def test_the_local_dashboards_open_in_a_browser(watched: Observed) -> None
     output = watched.stack.run.output
     # Graphs below the window's end are not drawn.
     async with browser(output / "logs" / "chromium.log", width=1400, height=6000) as page:
-        await page.open(f"{watched.stack.metrics.ui}#/dashboards?g0.range_input=2m")
+        await page.open(watched.stack.metrics.dashboards)
+        await eventually(
+            partial(open_tab_is, page, DASHBOARDS[0]), within=60, what="Connections is the first tab"
+        )
         for dashboard in DASHBOARDS:
-            await clicked(page, "vm-predefined-panels-tabs__tab", vmui(dashboard)["title"])
+            await page.click("vm-predefined-panels-tabs__tab", vmui(dashboard)["title"])
             for row in dashboard.rows[1:]:  # the first is open
-                await clicked(page, "vm-predefined-dashboard-header__title", row.title)
+                await page.click("vm-predefined-dashboard-header__title", row.title)
             panels = list(dashboard.panels)
             await eventually(
                 partial(drawn, page, dashboard), within=60, every=0.5, what=f"graphs of {dashboard.title}"
@@ -158,24 +162,26 @@ def kept_in(watched: Observed) -> list[Path]:
     return [watched.stack.run.output, *([Path(docs)] if docs else [])]
 
 
-async def clicked(page: Page, style: str, text: str) -> None:
-    """Click the element of this class and text as soon as it is there."""
-    element = f"[...document.getElementsByClassName({style!r})].find(e => e.textContent == {text!r})"
-
-    async def click() -> bool:
-        return bool(await page.value(f"(e => e && (e.click(), true))({element})"))
-
-    await eventually(click, within=60, every=0.2, what=f"{text} on the page")
+async def open_tab_is(page: Page, dashboard: Dashboard) -> bool:
+    script = "document.querySelector('.vm-predefined-panels-tabs__tab_active')?.textContent"
+    return bool(await page.value(script) == vmui(dashboard)["title"])
 
 
 async def drawn(page: Page, dashboard: Dashboard) -> bool:
-    """Whether each panel has its graph and each query its legend: axes are there before any data is."""
-    queries = [query.of(FLEETS) for panel in dashboard.panels for query in panel.queries]
-    script = f"""(queries => {{
-        const legends = [...document.querySelectorAll('.vm-legend-group')].map(e => e.innerText).join(' ')
-        const shown = text => text.replace(/\\s+/g, ' ')
-        return document.querySelectorAll('canvas').length == {len(list(dashboard.panels))}
+    """Whether each panel has its graph and each query a line in its legend: axes are there before any data is.
+
+    A legend's fixed words stand for it: labels are filled in.
+    """
+    legends = [
+        [words for query in panel.queries if (words := re.sub(r"{{\w+}}", "", query.legend).split())]
+        for panel in dashboard.panels
+    ]
+    script = f"""(legends => {{
+        const panels = [...document.querySelectorAll('.vm-predefined-panel')].map(
+            e => [...e.querySelectorAll('.vm-legend-item')].map(item => item.innerText))
+        return document.querySelectorAll('canvas').length == {len(legends)}
             && !document.querySelector('[class*=spinner]')
-            && queries.every(query => shown(legends).includes(shown(query)))
-    }})({json.dumps(queries)})"""
+            && panels.every((items, n) => items.length
+                && legends[n].every(words => items.some(item => words.every(word => item.includes(word)))))
+    }})({json.dumps(legends)})"""
     return bool(await page.value(script))

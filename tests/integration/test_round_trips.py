@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.eventually import eventually
-from tests.benchmarks.bench import servers
+from tests.benchmarks.bench import Bench, JobProcess, servers
 
 pytestmark = pytest.mark.integration
 
@@ -15,12 +15,23 @@ pytestmark = pytest.mark.integration
 # saslContinue on FerretDB; mongod takes the first in hello and spares the last), the query.
 # Redis: connect, HELLO with the password, GET.
 FLOOR = {"mongodb": 8, "redis": 3}
+# PyMongo's monitor asks again after so long, while somebody waits for the server: a job that is not done by then, on a
+# machine that is busy with other things, pays for that.
+LOOKS_AGAIN_SECONDS = 0.5
+
+
+def makes(bench: Bench, job: JobProcess, mongodb: int, redis: int) -> None:
+    """Assert that the job made so many round trips, the monitor's further looks left out."""
+    trips = bench.round_trips()
+    looks = int(job.seconds // LOOKS_AGAIN_SECONDS)
+    assert trips["redis"] == redis
+    assert mongodb <= trips["mongodb"] <= mongodb + looks, f"in {job.seconds:.2f} s"
 
 
 async def test_tls_adds_one_for_each_connection(tmp_path: Path) -> None:
     async with servers(tmp_path / "run", tls=True) as bench:
         job = await bench.job("ours")
-        assert bench.round_trips() == {"mongodb": FLOOR["mongodb"] + 2, "redis": FLOOR["redis"] + 1}
+        makes(bench, job, FLOOR["mongodb"] + 2, FLOOR["redis"] + 1)
         await job.close()
 
 
@@ -28,7 +39,7 @@ async def test_from_the_first_line_to_the_first_document_and_value(tmp_path: Pat
     async with servers(tmp_path / "run") as bench:
         for models in (1, 20):
             job = await bench.job("ours", models)
-            assert bench.round_trips() == FLOOR
+            makes(bench, job, **FLOOR)
             assert bench.open() == {"mongodb": 2, "redis": 1}
             assert await job.ask(("burst", 50)) < float("inf")
             assert bench.open() == {"mongodb": 3, "redis": 2}

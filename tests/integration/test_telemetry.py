@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from agent.runtime import tracing
+from agent.runtime import trace_export
+from agent.runtime.dispatch import place_call
 from agent.runtime.errors import SettingsError
 from infra.local import stack as stacks
+from infra.local import worker as workers
 from infra.local.__main__ import STACK_FILE, solved
 from infra.local.caller import Caller, Outcome
 from infra.local.eventually import eventually
@@ -59,17 +61,37 @@ async def test_a_call_leaves_spans_and_log_lines_that_name_it(tmp_path: Path) ->
     (closed,) = [line for line in logged if line["message"] == "job closed"]
     assert (closed["room"], closed["slot"]) == ("traced-call", "slot0")
     assert closed["job_id"].startswith("AJ_")
-    # Not only our own lines: from the first that has a slot on, whatever the job's process says names the call. The
-    # worker says a line about it too, with its pid, and does not know the slot.
+    check_lines(logged, closed["pid"])
+
+
+def check_lines(logged: list[dict[str, Any]], pid: int) -> None:
+    """Not only our own: from the first that has a slot on, whatever the job's process says names the call."""
+    # The worker says a line about it too, with its pid, and does not know the slot.
     of_the_job = [
         line
         for line in logged
-        if line.get("pid") == closed["pid"] and not line["code.file.path"].endswith("/supervised_proc.py")
+        if line.get("pid") == pid and not line["code.file.path"].endswith("/supervised_proc.py")
     ]
     assert len({line["message"] for line in of_the_job}) > 1
     first = next(number for number, line in enumerate(of_the_job) if "slot" in line)
     nameless = [line for line in of_the_job[first:] if not line.keys() >= {"job_id", "room", "slot"}]
     assert nameless == []
+
+
+async def test_a_line_names_its_call_also_when_the_job_is_over(tmp_path: Path) -> None:
+    solution, _ = solved(STACK_FILE, workers=1, slots=1)
+    async with (
+        Run("test-telemetry", tmp_path) as run,
+        stacks.running(run, solution, workers=0, say=silent) as stack,
+        stack.line.api() as livekit,
+    ):
+        agent = Path("tests/integration/agents/last_word.py")
+        environment = {**stack.environment, "AGENT_NAME": "speaks-last"}
+        worker = await workers.start(run, "speaks-last", environment, entrypoint=agent)
+        await place_call(livekit, agent_name="speaks-last", room="over")
+        said = worker.process.log
+        await eventually(lambda: "a last word" in said.read_text(), within=30, what="the last word")
+        check_lines(lines(said), next(one["pid"] for one in lines(said) if one["message"] == "a last word"))
 
 
 def check_spans(received: OtlpReceiver) -> None:
@@ -105,5 +127,5 @@ async def test_a_collector_that_is_away_holds_no_slot(tmp_path: Path) -> None:
 def test_a_protocol_that_is_not_spoken_is_refused_by_name() -> None:
     asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     with pytest.raises(SettingsError, match=r"OTEL_EXPORTER_OTLP_PROTOCOL='grpc': accepted: http/protobuf"):
-        tracing.configured(asked)
-    assert not tracing.configured({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+        trace_export.configured(asked)
+    assert not trace_export.configured({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})

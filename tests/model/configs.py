@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.budget import solve
 from infra.config import StackConfig, parse_config
-from infra.plans import plan_names
+from infra.config.plans import plan_names
 
 # One whose client holds a channel beside its pool, one that is known, one of a user's own.
 OTHERS = ("weaviate", "elasticsearch", "search_index")
@@ -30,7 +30,9 @@ def random_config(chance: random.Random) -> StackConfig:
     mongodb["monitoring"] = chance.choice(("poll", "stream"))
     redis = _server(chance, "redis") | _pools(chance)
     redis |= {"pubsub": chance.choice((0, 0, 1, 2)), "blocking": chance.choice((0, 0, 1))}
-    if "plan" not in redis:
+    if ("plan" in redis or "limit" in redis) and chance.random() < 0.3:
+        redis["cluster"] = {"shards": chance.choice((1, 3)), "replicas": chance.choice((0, 1, 2))}
+    elif "plan" not in redis:
         redis["sentinels"] = chance.choice((0, 0, 3))
     datastores = {name: _other(chance) for name in chance.sample(OTHERS, chance.choice((0, 0, 1, 2)))}
     sections = {"fleet": fleet, "mongodb": mongodb, "redis": redis, "datastores": datastores}

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import simpy
 
-from infra.config import StackConfig
-from infra.plans import PLANS
-from infra.solution import Solution
+from infra.budget.solution import Solution
+from infra.config import RedisConfig, StackConfig
+from infra.config.plans import PLANS
 from tests.model.kubernetes import Cluster
 from tests.model.servers import Client, Share, Store
 from tests.model.worker import Call, Template
@@ -24,12 +24,15 @@ MONITORING_SOCKETS = {"poll": 1, "stream": 2}
 GRPC_CHANNELS = {"weaviate": 1}
 ESTIMATED_PER_PEER = 10
 SENTINELS_LINKS_TO_REDIS = 2
+# To and from each other node of a Cluster; a replica's link, and the second of a full copy.
+CLUSTER_LINKS = 2
+LINKS_OF_A_REPLICA = 2
 ESTIMATED_SOCKETS_OF_A_MONGOS = 2
 
 # livekit-agents 1.8.9: a job's process is initialised within 7.5 s + 10 s of its acceptance; after its call's end it
 # may take 15 s (entrypoint) + 60 s (session) + session_end_timeout + 10 s (callbacks, exit).
 JOB_STARTS_WITHIN = 17.5
-JOB_ENDS_WITHIN = 15 + 60 + 10
+JOB_ENDS_WITHIN = 15 + 60 + 20
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,14 @@ class Fleet:
             for _ in range(routers.machines):
                 share = Share(routers.pool, ESTIMATED_SOCKETS_OF_A_MONGOS)
                 self._others.append(Client(self.stores[data], share))
+        self._connect_peers_of_redis(redis)
+
+    def _connect_peers_of_redis(self, redis: RedisConfig) -> None:
+        if redis.cluster and not redis.plan:
+            for _ in range(redis.cluster.nodes - 1):
+                self._others.append(Client(self.stores["redis"], Share(0, CLUSTER_LINKS)))
+            for _ in range(redis.cluster.replicas + 1 if redis.cluster.replicas else 0):
+                self._others.append(Client(self.stores["redis"], Share(0, LINKS_OF_A_REPLICA)))
         for _ in range(redis.sentinels):
             self._others.append(Client(self.stores["redis"], Share(0, SENTINELS_LINKS_TO_REDIS)))
         for _ in range(redis.sentinels - 1):  # what one Sentinel gets from each of the others
@@ -184,7 +195,7 @@ def _stores(config: StackConfig) -> Iterator[Store]:
         yield Store("mongodb_shards", mongodb.nodes * routers.shards, every=True)
     else:
         yield Store("mongodb", mongodb.nodes)
-    yield Store("redis", 1)
+    yield Store("redis", redis.cluster.nodes if redis.cluster else 1, every=redis.cluster is not None)
     if redis.sentinels:
         yield Store("redis_sentinel", redis.sentinels)
     for name, other in config.datastores.items():

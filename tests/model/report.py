@@ -12,8 +12,8 @@ from statistics import median
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from infra.budget.solution import grouped
 from infra.local.demo.picture import BUDGET, DATASTORE_COLOURS, FAINT, INK
-from infra.solution import grouped
 from tests.model.run import Outcome
 
 BEGIN, END = "<!-- written by: make bench -->\n", "<!-- end -->\n"

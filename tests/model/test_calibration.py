@@ -11,7 +11,7 @@ import pytest
 
 from infra.budget import solve
 from infra.config import apply_overrides, load_config
-from infra.schema import StackConfig
+from infra.config.schema import StackConfig
 from tests.cluster import stacks
 from tests.model.fleet import Fleet, Pace
 from tests.model.kubernetes import Pod

@@ -10,9 +10,9 @@ import pytest
 import simpy
 
 from infra.budget import solve
+from infra.budget.solution import Solution
 from infra.config import StackConfig, parse_config
-from infra.schema import Routers
-from infra.solution import Solution
+from infra.config.schema import Routers
 from tests.model.configs import random_config
 from tests.model.fleet import Fleet, Pace
 from tests.model.kubernetes import Cluster

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from infra.budget import solve
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
 from infra.config import load_config
+from infra.handoff.series import budget_series
 from infra.monitoring.rules import rule_file
-from infra.monitoring.series import budget_series
 
 HERE = Path(__file__).parent
 

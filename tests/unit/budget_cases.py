@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from infra.config import StackConfig, parse_config
-from infra.plans import plan_names
+from infra.config.plans import plan_names
 
 Values = dict[str, dict[str, Any]]
 
@@ -93,11 +93,25 @@ _MONGODBS = st.builds(
         _POOLS | {"monitoring": st.sampled_from(["poll", "stream"]), "nodes": st.integers(1, 7)}
     ),
 )
+
+
+def _redis(
+    server: dict[str, Any], rest: dict[str, Any], sentinels: int, cluster: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Behind Sentinels, or a Cluster, or neither."""
+    if cluster and ("plan" in server or "limit" in server):
+        return server | rest | {"cluster": cluster}
+    return server | rest | ({} if "plan" in server else {"sentinels": sentinels})
+
+
 _REDISES = st.builds(
-    lambda server, rest, sentinels: server | rest | ({} if "plan" in server else {"sentinels": sentinels}),
+    _redis,
     _server("redis"),
     st.fixed_dictionaries(_POOLS | {"pubsub": st.integers(0, 3), "blocking": st.integers(0, 3)}),
     st.integers(0, 5),
+    st.one_of(
+        st.none(), st.fixed_dictionaries({"shards": st.integers(1, 20), "replicas": st.integers(0, 3)})
+    ),
 )
 _OTHERS = st.dictionaries(
     st.sampled_from(["weaviate", "elasticsearch", "postgresql"]),
@@ -109,6 +123,24 @@ _OTHERS = st.dictionaries(
         ),
     ),
 )
+
+
+_ROUTERS = st.fixed_dictionaries(
+    {"machines": st.integers(1, 200), "workers_per_machine": st.integers(1, 4)},
+    optional={"shards": st.integers(1, 4), "pool": st.integers(1, 40)},
+)
+
+
+def _arranged(values: Values, routers: dict[str, Any] | None, cells: int) -> Values:
+    mongodb, fleet = values["mongodb"], values["fleet"]
+    if routers and "plan" not in mongodb:
+        mongodb = mongodb | {"routers": routers}
+    return values | {"fleet": fleet | {"cells": cells}, "mongodb": mongodb}
+
+
+def arranged_values() -> st.SearchStrategy[Values]:
+    """The same, some of them behind routers, some in cells."""
+    return st.builds(_arranged, all_values(), st.one_of(_ROUTERS, st.none()), st.integers(1, 3))
 
 
 def all_values() -> st.SearchStrategy[Values]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,10 +22,11 @@ from infra.local.go_toolchain import ROOT, BuildError, parse_version
 # Answers `go env`, notes each build, and when told to, stays in it until somebody writes to $HOLD, or fails.
 FAKE_GO = """#!/bin/sh
 if [ "$1" = env ]; then printf '%s\\nhostos\\nhostarch\\n' "${FAKE_VERSION:-go1.26.8}"; exit 0; fi
+if [ "$1" = mod ]; then printf '{"Dir": "%s"}' "$MODULE"; exit 0; fi
 echo "GOTOOLCHAIN=$GOTOOLCHAIN GOOS=$GOOS $*" >> "$CALLS"
 if [ -n "$HOLD" ]; then echo $$ > "$STARTED"; read -r _ < "$HOLD"; fi
 if [ -n "$FAIL" ]; then echo "$FAIL"; exit 1; fi
-while [ "$1" != -o ]; do shift; done
+while [ "$1" != -o ]; do if [ "$1" = -overlay ]; then cat "$2" >> "$CALLS"; fi; shift; done
 echo '#!/bin/sh' > "$2"
 """
 
@@ -36,6 +38,24 @@ from infra.local import binaries, building
 building.SOURCES = Path(sys.argv[1])
 sys.exit(binaries.main(["ferretdb"]))
 """
+
+# The same, with a Ctrl-C that comes while the first build runs and the next is not submitted yet.
+INTERRUPTED_RUN = (
+    """
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from infra.local import binaries
+
+class Interrupted(ThreadPoolExecutor):
+    def submit(self, *work):
+        submitted = super().submit(*work)
+        signal.raise_signal(signal.SIGINT)
+        return submitted
+
+binaries.ThreadPoolExecutor = Interrupted
+"""
+    + OTHER_RUN
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +78,9 @@ class Bench:
         calls = self.root / "calls"
         return calls.read_text().splitlines() if calls.exists() else []
 
-    def other_run(self, **environment: str) -> subprocess.Popen[str]:
+    def other_run(self, program: str = OTHER_RUN, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", OTHER_RUN, self.root],
+            [sys.executable, "-c", program, self.root],
             env=os.environ | environment,
             cwd=ROOT,
             stderr=subprocess.PIPE,
@@ -125,7 +145,24 @@ def test_without_a_main_of_ours_it_builds_the_tool_of_go_mod(bench: Bench) -> No
     assert bench.calls[0].endswith(" tool")
 
 
-@pytest.mark.parametrize("changed", ["go.mod", "go.sum", "main.go", "patches/one.patch"])
+def test_the_compiler_sees_files_of_a_module_where_the_folder_has_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = bench.root / "module"
+    module.mkdir()
+    monkeypatch.setenv("MODULE", str(module))
+    (bench.source / "embed").write_text("example.test/m data/schema.json\n")
+    with pytest.raises(BuildError, match=r"embed: example\.test/m holds no data/schema\.json"):
+        binary("ferretdb")
+
+    (module / "data").mkdir()
+    (module / "data" / "schema.json").write_text("{}")
+    assert binary("ferretdb").exists()
+    seen = {"Replace": {f"{bench.source}/schema.json": f"{module}/data/schema.json"}}
+    assert json.loads(bench.calls[1]) == seen
+
+
+@pytest.mark.parametrize("changed", ["go.mod", "go.sum", "embed", "main.go", "patches/one.patch"])
 def test_other_content_is_another_build(bench: Bench, changed: str) -> None:
     before = content_hash(bench.source)
     (bench.source / changed).parent.mkdir(exist_ok=True)
@@ -212,6 +249,16 @@ def test_a_stopped_run_stops_go_and_leaves_nothing(bench: Bench, number: signal.
     assert "Traceback" not in said
     with pytest.raises(ProcessLookupError):
         os.kill(go, 0)
+    assert not list(hidden(bench.servers))
+
+
+def test_a_run_that_is_stopped_while_it_begins_does_not_wait_for_its_first_build(bench: Bench) -> None:
+    run = bench.other_run(INTERRUPTED_RUN, HOLD=str(bench.root / "hold"), STARTED=str(bench.root / "started"))
+    try:
+        run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 128 + signal.SIGINT
     assert not list(hidden(bench.servers))
 
 

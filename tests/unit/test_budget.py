@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from infra import budget
 from infra.budget import solve
+from infra.budget.solution import Datastore, MongoDBServer, RedisServer, Solution
 from infra.config import OtherConfig, StackConfig, StrictRolling, parse_config
-from infra.environment import worker_environment
-from infra.plans import PLANS, families, plans_of
-from infra.solution import Datastore, MongoDBServer, RedisServer, Solution
+from infra.config.plans import PLANS, families, plans_of
+from infra.handoff.environment import worker_environment
 from tests.unit.budget_cases import QUICK, Values, all_values, configured
 
 
@@ -72,6 +72,9 @@ def total_by_hand(config: StackConfig, name: str) -> int:
     total = store.reserve + sum(one.processes * one.connections for one in store.consumers.values())
     if name == "redis":
         total += workers * (fleet.slots * (redis.pool + redis.pubsub + redis.blocking) + redis.worker_pool)
+        if redis.cluster and not redis.plan:
+            total += 2 * (redis.cluster.nodes - 1)
+            total += 2 * (redis.cluster.replicas + 1) if redis.cluster.replicas else 0
         return total + 2 * redis.sentinels
     if isinstance(store, OtherConfig):
         beside = {"weaviate": 1}.get(name, 0) if store.beside_pool is None else store.beside_pool
@@ -247,6 +250,22 @@ def test_sentinels_are_nodes_of_their_own() -> None:
     assert (sentinel.nodes, sentinel.limit, sentinel.per_job, sentinel.per_worker) == (3, 10_000, 1, 1)
     assert row(solve(config).datastores["redis"], "sentinels") == 6
     assert not solve(configured({"redis.plan": None, "redis.sentinels": 3, "redis.sentinel_limit": 100})).fits
+    assert worker_environment(solve(config))["REDIS_SENTINELS"] == "3"
+
+
+def test_each_node_of_a_cluster_takes_every_job() -> None:
+    """Of six: 5 others × 2 on the bus, and its replica and one that was given to it × 2."""
+    cluster = {"redis.plan": None, "redis.limit": 65_000, "redis.cluster": {"shards": 3, "replicas": 1}}
+    one = solve(configured({"redis.plan": None, "redis.limit": 65_000})).datastores["redis"]
+    many = solve(configured(cluster)).datastores["redis"]
+    assert (many.nodes, many.nodes_per_client, many.per_job) == (6, 6, one.per_job)
+    assert many.granted_per_worker == 6 * one.connections_per_worker
+    assert (row(many, "bus"), row(many, "replicas"), many.total - one.total) == (10, 4, 14)
+    alone = {"redis.plan": None, "redis.limit": 65_000, "redis.cluster": {"shards": 1, "replicas": 0}}
+    assert solve(configured(alone)).datastores["redis"].total == one.total
+    assert worker_environment(solve(configured(cluster)))["REDIS_NODES"] == "6"
+    planned = solve(configured({"redis.plan": "elasticache-node", "redis.cluster": {"shards": 3}}))
+    assert "bus" not in {row.name for row in planned.datastores["redis"].rows}
 
 
 # Rolling and times
@@ -273,6 +292,7 @@ def test_a_call_within_its_time_is_never_cut_off(values: Values) -> None:
     )
     assert time.termination_grace_period_seconds >= time.pre_stop_seconds + time.drain_timeout_seconds + end
     assert time.progress_deadline_seconds < time.pulumi_timeout_seconds
+    assert time.termination_grace_period_seconds < time.pulumi_timeout_seconds
 
 
 def test_strict_rolling_is_given_the_time_of_its_drains() -> None:
@@ -289,8 +309,8 @@ def test_a_platform_that_cuts_the_grace_period_is_named_with_the_call_that_would
     warnings = [text for text in solve(configured({"fleet.platform": "gke"})).warnings if "gke" in text]
     assert len(warnings) == 2
     assert "600 s" in warnings[0]
-    assert "max_call_seconds up to 217 would fit" in warnings[0]
-    short = configured({"fleet.platform": "gke", "fleet.max_call_seconds": 217})
+    assert "max_call_seconds up to 197 would fit" in warnings[0]
+    short = configured({"fleet.platform": "gke", "fleet.max_call_seconds": 197})
     assert not [text for text in solve(short).warnings if "gke" in text]
 
 
@@ -361,11 +381,14 @@ def test_the_environment_has_exactly_the_numbers_a_worker_obeys() -> None:
         "AGENT_IDLE_PROCESSES": "4",
         "AGENT_MAX_CALL_SECONDS": "3600",
         "AGENT_GOODBYE_SECONDS": "30",
-        "AGENT_DRAIN_TIMEOUT_SECONDS": "3803",
+        "AGENT_REJOIN_SECONDS": "20",
+        "AGENT_DRAIN_TIMEOUT_SECONDS": "3813",
         "AGENT_SESSION_END_TIMEOUT_SECONDS": "60",
         "AGENT_OPEN_TIMEOUT_SECONDS": "10",
         "AGENT_CLOSE_TIMEOUT_SECONDS": "8",
-        "AGENT_JOB_END_SECONDS": "145",
+        "AGENT_SHUTDOWN_CALLBACKS_SECONDS": "10",
+        "AGENT_SHUTDOWN_PROCESS_TIMEOUT_SECONDS": "20",
+        "AGENT_JOB_END_SECONDS": "155",
         "MONGODB_POOL": "2",
         "MONGODB_MONITORING": "poll",
         "MONGODB_WORKER_POOL": "1",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli import main
+from infra.report.command import main
 
 ROOT = Path(__file__).parents[2]
 PRODUCTION = ROOT / "infra" / "Pulumi.production.yaml"

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.config import ConfigError, FastRolling, apply_overrides, load_config, parse_config
-from infra.schema import StackConfig
+from infra.config.schema import StackConfig
 from tests.unit.budget_cases import QUICK, configured
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +240,15 @@ def test_what_is_no_number_is_shown_with_what_is_accepted(value: object, shown: 
         ({"mongodb.cache_mib": 512}, "mongodb.cache_mib: got 512; accepted: no such key beside plan"),
         ({"redis.max_memory_mib": 512}, "redis.max_memory_mib: got 512; accepted: no such key beside plan"),
         ({"redis.sentinels": 3}, "redis.sentinels: got 3; accepted: 0 beside plan"),
+        (
+            {"redis.plan": None, "redis.cluster": {"shards": 3}},
+            "redis.cluster: got a mapping; accepted: a Cluster beside plan or limit alone: charts/redis runs one",
+        ),
+        (
+            {"redis.plan": None, "redis.limit": 9000, "redis.sentinels": 3, "redis.cluster": {"shards": 3}},
+            "redis.cluster: got a mapping; accepted: no such key beside sentinels",
+        ),
+        ({"redis.cluster": {"shards": 0}}, "redis.cluster.shards: got 0"),
         (
             {"redis.sentinel_limit": 3},
             "redis.sentinel_limit: got 3; accepted: no such key while sentinels is 0",

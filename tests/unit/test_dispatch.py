@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from livekit import api
+from livekit.agents.types import ATTRIBUTE_AGENT_NAME
 
-from agent.runtime import dispatch
-from agent.runtime.dispatch import Busy, place_call
+from agent.runtime import dispatch, placing
+from agent.runtime.dispatch import Busy, LiveKitUnreachable, place_call
 
 
 class LiveKit:
@@ -17,64 +21,133 @@ class LiveKit:
     def __init__(self, refusals: int, *, late: bool = False) -> None:
         self._refusals = refusals
         self._late = late
-        self.open: list[str] = []
+        self.open: dict[str, Any] = {}
         self.attempts = 0
+        self.closed = False
+        """Whether the room has gone."""
         self.agent_dispatch = self.room = self
 
-    async def create_dispatch(self, _: Any) -> Any:
+    async def list_rooms(self, _: Any) -> Any:
+        return SimpleNamespace(rooms=[] if self.closed else ["room"])
+
+    async def create_dispatch(self, request: Any) -> Any:
         self.attempts += 1
-        self.open.append(f"dispatch-{self.attempts}")
-        return SimpleNamespace(id=self.open[-1])
+        request = SimpleNamespace(
+            id=f"dispatch-{self.attempts}",
+            agent_name=request.agent_name,
+            deployment=request.deployment,
+            attributes=dict(request.attributes),
+            state=SimpleNamespace(jobs=[], created_at=time.time_ns()),
+        )
+        self.open[request.id] = request
+        if self._taken and not self._late:
+            job = SimpleNamespace(state=SimpleNamespace(started_at=time.time_ns(), participant_identity="a"))
+            request.state.jobs.append(job)
+        return request
 
     async def delete_dispatch(self, dispatch_id: str, _: str) -> None:
-        self.open.remove(dispatch_id)
+        del self.open[dispatch_id]
 
     async def list_dispatch(self, _: str) -> list[Any]:
-        taken = self.attempts > self._refusals and not self._late
-        # What else is in the room: a dispatch of nobody's, whose job ended.
-        jobs = {"other": ["job"], **{mine: ["job"] if taken else [] for mine in self.open}}
-        return [SimpleNamespace(id=key, state=SimpleNamespace(jobs=value)) for key, value in jobs.items()]
+        # What else is in the room: a dispatch whose job ended long ago.
+        ended = SimpleNamespace(state=SimpleNamespace(started_at=1, participant_identity="gone"))
+        other = SimpleNamespace(
+            id="other",
+            agent_name="assistant",
+            deployment="",
+            attributes={},
+            state=SimpleNamespace(jobs=[ended], created_at=1),
+        )
+        return [other, *self.open.values()]
 
     async def list_participants(self, _: Any) -> Any:
-        there = self._late and self.attempts > self._refusals
-        agents = [SimpleNamespace(attributes={"lk.agent.name": "assistant"})] if there else []
+        there = self._late and self._taken
+        agents = (
+            [SimpleNamespace(identity="late", attributes={"lk.agent.name": "assistant"})] if there else []
+        )
         return SimpleNamespace(participants=agents)
+
+    @property
+    def _taken(self) -> bool:
+        return self.attempts > self._refusals
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(dispatch, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(placing, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(placing, "FIRST_PAUSE_SECONDS", 0.001)
 
 
-async def place(livekit: LiveKit, wait_seconds: float) -> dispatch.Placed:
-    return await place_call(
-        livekit,  # type: ignore[arg-type]
-        agent_name="assistant",
-        room="room",
-        wait_seconds=wait_seconds,
-        answer_seconds=0.01,
-    )
-
-
-async def test_a_call_is_taken_at_once() -> None:
-    livekit = LiveKit(refusals=0)
-    placed = await place(livekit, 60)
-    assert (placed.attempts, placed.dispatch_id) == (1, "dispatch-1")
-    assert livekit.open == ["dispatch-1"]
+async def place(livekit: LiveKit, wait_seconds: float, **given: Any) -> dispatch.Placed:
+    asked = {"agent_name": "assistant", "room": "room", "answer_seconds": 0.01, **given}
+    return await place_call(livekit, wait_seconds=wait_seconds, **asked)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_refused_call_is_placed_again_and_the_refused_attempts_withdrawn(late: bool) -> None:
-    livekit = LiveKit(refusals=3, late=late)
+async def test_a_call_is_taken_at_once(late: bool) -> None:
+    livekit = LiveKit(refusals=0, late=late)
+    placed = await place(livekit, 60)
+    assert (placed.attempts, placed.dispatch_id) == (1, "dispatch-1")
+    assert list(livekit.open) == ["dispatch-1"]
+
+
+async def test_an_agent_that_is_in_the_room_already_is_not_asked_for() -> None:
+    livekit = LiveKit(refusals=-1, late=True)
+    placed = await place(livekit, 60)
+    assert (placed.attempts, placed.dispatch_id, livekit.attempts) == (0, "", 0)
+
+
+async def test_a_refused_call_is_placed_again_and_the_refused_attempts_withdrawn() -> None:
+    livekit = LiveKit(refusals=3)
     placed = await place(livekit, 60)
     assert placed.attempts == 4
-    assert livekit.open == ["dispatch-4"]
+    assert list(livekit.open) == ["dispatch-4"]
 
 
 async def test_busy_is_said_and_nothing_is_left_behind() -> None:
     livekit = LiveKit(refusals=10**9)
     with pytest.raises(Busy, match=r"no worker named 'assistant' took the call in \d+ attempts"):
-        await place(livekit, 0.05)
-    assert livekit.open == []
+        await place(livekit, 1)
+    assert livekit.open == {}
     assert livekit.attempts > 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_went_with_its_room_needs_no_withdrawing(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a room that is not there LiveKit says 503, as it does when it is in trouble itself."""
+    monkeypatch.setattr(placing, "WITHDRAW_SECONDS", 0.05)
+    livekit = LiveKit(refusals=10**9)
+
+    async def nobody_answers(*_: str) -> None:
+        livekit.closed = not there
+        raise api.ServerError(api.ServerErrorCode.UNAVAILABLE, "no response from servers", status=503)
+
+    monkeypatch.setattr(livekit, "delete_dispatch", nobody_answers)
+    with pytest.raises(LiveKitUnreachable if there else Busy):
+        await place(livekit, 0.3)
+    withdrawing = [task for task in placing._withdrawing if not task.done()]
+    assert bool(withdrawing) == there, "it is tried on where there may be something left"
+    for task in withdrawing:
+        task.cancel()
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1, 0])
+@pytest.mark.parametrize("name", ["wait_seconds", "answer_seconds"])
+async def test_a_time_that_is_none_is_refused(name: str, seconds: float) -> None:
+    livekit = LiveKit(refusals=0)
+    with pytest.raises(ValueError, match=rf"{name}=.*: accepted: a finite number of seconds above 0"):
+        await place_call(livekit, agent_name="assistant", room="room", **{name: seconds})  # type: ignore[arg-type]
+    assert livekit.attempts == 0
+
+
+@pytest.mark.parametrize("room", ["", "x" * 257, "é" * 129])
+async def test_a_room_that_nobody_can_join_is_refused(room: str) -> None:
+    with pytest.raises(ValueError, match=r"bytes: nobody could join it; accepted: 1 to 256 bytes"):
+        await place(LiveKit(refusals=0), 1, room=room)
+
+
+def test_the_agents_attribute_is_livekits() -> None:
+    """Said anew, so that a backend need not import LiveKit's agents."""
+    assert placing.AGENT_NAME_ATTRIBUTE == ATTRIBUTE_AGENT_NAME

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 
 from infra.budget import solve
-from infra.cli import main
+from infra.budget.explore import curves, jobs_by_plan, most_jobs, plan_changes
 from infra.config import apply_overrides, load_config, parse_config
-from infra.explore import curves, jobs_by_plan, most_jobs, plan_changes
-from infra.plans import ATLAS, PLANS
+from infra.config.plans import ATLAS, PLANS
+from infra.report.command import main
 from tests.unit.budget_cases import QUICK, Values, all_values, configured
 
 PRODUCTION = Path(__file__).parents[2] / "infra" / "Pulumi.production.yaml"
@@ -49,7 +49,10 @@ def test_every_plan_takes_as_many_calls_as_are_said() -> None:
 def test_every_plan_can_be_tried_on_any_stack(plan: str) -> None:
     own = {"mongodb.plan": None, "mongodb.cache_mib": 512, "redis.plan": None, "redis.max_memory_mib": 64}
     config = configured(own | {"redis.sentinels": 3, "redis.sentinel_limit": 500})
-    assert solve(apply_overrides(config, plan_changes(plan))).datastores[PLANS[plan].family.kind].plan == plan
+    assert (
+        solve(apply_overrides(config, plan_changes(plan))).datastores[PLANS[plan].family.datastore].plan
+        == plan
+    )
 
 
 def test_the_curves_are_the_stack_other_pools_and_the_other_rolling() -> None:

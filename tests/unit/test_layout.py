@@ -28,6 +28,6 @@ def test_the_runtime_knows_neither_the_users_files_nor_the_infrastructure(file: 
 
 def test_top_level_is_fixed() -> None:
     rooms = {"infra", "agent", "charts", "docker", "tests", "Makefile", "README.md"}
-    project_files = {"LICENSE", "pyproject.toml", "uv.lock"}
+    project_files = {"CHANGELOG.md", "LICENSE", "UPGRADING.md", "pyproject.toml", "uv.lock"}
     made = {"build", "node_modules"}  # by running things; ignored by git
     assert {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} <= rooms | project_files | made

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 
 from agent.runtime import lifespan
 from agent.runtime.datastores.base import Connections, opened
+from agent.runtime.datastores.together import together
 from agent.runtime.errors import CancelledFromWithin, DatastoreUnavailable, LifespanError
 from agent.runtime.lifespan import LifespanOwner, result_of
 from agent.runtime.scope import Scope
@@ -95,6 +97,30 @@ async def test_an_open_that_takes_too_long_is_given_up_and_closed() -> None:
     with pytest.raises(DatastoreUnavailable, match=r"not open within 0.01 s \(open: a; still opening: b\)"):
         await owner.open(0.01)
     assert log[-2:] == ["close b", "close a"]
+
+
+def failures(name: str) -> float:
+    return REGISTRY.get_sample_value("agent_datastore_open_failures_total", {"datastore": name}) or 0.0
+
+
+async def test_a_failed_open_is_counted_for_the_datastore_that_failed_alone() -> None:
+    log: list[str] = []
+
+    def both(**trouble: dict[str, str]) -> Callable[[], AbstractAsyncContextManager[object]]:
+        stores = [opened(Store(name, log, **how)) for name, how in trouble.items()]
+        return lambda: together(*stores)
+
+    with pytest.raises(DatastoreUnavailable, match="blamed could not be opened"):
+        await owner_of(both(blamed={"fail": "open"}, cancelled={"hang": "open"})).open(SECOND)
+    assert (failures("blamed"), failures("cancelled")) == (1, 0)
+    with pytest.raises(DatastoreUnavailable, match="still opening: too-late"):
+        await owner_of(both(**{"in-time": {}, "too-late": {"hang": "open"}})).open(0.05)
+    assert (failures("in-time"), failures("too-late")) == (0, 1)
+    opening = asyncio.create_task(owner_of(both(hung_up={"hang": "open"})).open(SECOND))
+    await eventually(lambda: "open hung_up" in log, within=SECOND, what="its open", every=0)
+    opening.cancel()
+    await asyncio.wait({opening})
+    assert failures("hung_up") == 0
 
 
 async def test_a_shutdown_during_open_closes_what_was_open() -> None:

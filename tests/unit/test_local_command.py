@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.environment import worker_environment
+from infra.handoff.environment import worker_environment
 from infra.local import run as runs
 from infra.local import state
 from infra.local.__main__ import STACK_FILE, further_datastores, main, solved

@@ -22,8 +22,9 @@ agent_job_slots{agent_name="assistant"} 4.0
 # TYPE agent_jobs_running gauge
 agent_jobs_running{agent_name="assistant"} 2.0
 # TYPE agent_jobs_total counter
-agent_jobs_total{outcome="completed"} 7.0
-agent_jobs_total{outcome="killed"} 1.0
+agent_jobs_total{outcome="completed",reason="hung_up"} 4.0
+agent_jobs_total{outcome="completed",reason="lost"} 3.0
+agent_jobs_total{outcome="killed",reason="died"} 1.0
 # TYPE agent_job_requests_total counter
 agent_job_requests_total{result="rejected"} 5.0
 # TYPE agent_datastore_open_duration_seconds histogram

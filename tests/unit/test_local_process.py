@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.local import ports
 from infra.local.errors import StartFailed
 from infra.local.eventually import eventually
 from infra.local.process import Process
+from infra.local.processes import alive, children
 from infra.local.reaper import follow
 
 CHILD = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
@@ -88,7 +88,7 @@ async def test_stop_reports_and_ends_what_outlived_its_parent(tmp_path: Path, st
     child = int(process.log.read_text())
     assert await process.stop(within=10) == -signal.SIGTERM
     assert [line.split(":")[0] for line in process.left_behind] == [f"example left pid {child}"]
-    await eventually(lambda: not running(child), within=5, what="child gone")
+    await eventually(lambda: not alive(child), within=5, what="child gone")
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_after_the_wait(
@@ -121,13 +121,13 @@ async def test_what_a_killed_supervisor_left_is_ended_and_its_secrets_removed(tm
         assert supervisor.stdout is not None
         stopped, kept = (int(pid) for pid in supervisor.stdout.readline().split())
         try:
-            await eventually(lambda: bool(psutil.Process(kept).children()), within=10, what="grandchildren")
-            family = [kept, *(child.pid for child in psutil.Process(kept).children())]
+            await eventually(lambda: bool(children(kept)), within=10, what="grandchildren")
+            family = [kept, *(child.pid for child in children(kept))]
             supervisor.kill()
             supervisor.wait()
-            await eventually(lambda: not any(map(running, family)), within=10, what="the whole group gone")
+            await eventually(lambda: not any(map(alive, family)), within=10, what="the whole group gone")
             await eventually(lambda: not secrets.exists(), within=10, what="directory removed")
-            assert running(stopped), "a group that was no longer watched must be left alone"
+            assert alive(stopped), "a group that was no longer watched must be left alone"
         finally:
             os.kill(stopped, signal.SIGKILL)
 
@@ -168,10 +168,3 @@ def python(code: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-
-
-def running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

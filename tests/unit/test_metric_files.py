@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,31 @@ def test_its_room_is_taken_when_it_is_made_so_that_a_full_disk_raises_and_does_n
     file = tmp_path / "gauge_livesum_slot0.db"
     make_whole(file)
     assert file.stat().st_blocks * 512 >= INITIAL_BYTES
+
+
+def test_a_file_that_grows_has_its_room_before_it_is_written(tmp_path: Path) -> None:
+    """A hole on a disk that fills up would take the process's life (SIGBUS)."""
+    written: Any = WholeMmapedDict(str(tmp_path / "counter_slot0.db"))
+    for number in range(1_000):
+        written.write_value(f"{number:0100}", float(number), 0.0)
+    written.close()
+    status = (tmp_path / "counter_slot0.db").stat()
+    assert status.st_size == 2 * INITIAL_BYTES
+    assert status.st_blocks * 512 >= status.st_size
+    values = MmapedDict.read_all_values_from_file(str(tmp_path / "counter_slot0.db"))
+    assert sum(value for _, value, _, _ in values) == sum(range(1_000))
+
+
+def test_a_full_disk_is_an_error_that_names_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    written: Any = WholeMmapedDict(str(tmp_path / "counter_slot0.db"))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    written.write_value("0", 1.0, 0.0)
+    with pytest.raises(OSError, match="PROMETHEUS_MULTIPROC_DIR: No space left"):
+        written.write_value("1" * INITIAL_BYTES, 1.0, 0.0)
+    written.write_value("0", 2.0, 0.0)  # what is there can still be counted
+    written.close()

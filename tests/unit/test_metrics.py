@@ -30,7 +30,7 @@ for number in range(jobs):
         metrics.OPEN_SECONDS.labels("mongodb").observe(0.02)
         if number % 5 == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        metrics.end(slot.name, "completed", settings)
+        metrics.end(slot.name, "completed", metrics.Ended.HUNG_UP, settings)
         os._exit(0)
     os.waitpid(job, 0)
 """
@@ -73,10 +73,10 @@ def test_forty_jobs_on_four_slots(directories: tuple[Path, Path]) -> None:
     metrics, slots = directories
     run_jobs(metrics, slots, jobs=40, on=4)
     seen = scrape(metrics)
-    assert seen["agent_jobs_total", ("completed",)] == 32
+    assert seen["agent_jobs_total", ("completed", "hung_up")] == 32
     # Every fifth was killed; each is noticed by the next owner of its slot, or by the sweeper if none comes.
     ghosts = len(list(metrics.glob("gauge_live*")))
-    assert seen["agent_jobs_total", ("killed",)] + ghosts == 8
+    assert seen["agent_jobs_total", ("killed", "died")] + ghosts == 8
     assert seen["agent_datastore_open_duration_seconds_count", ("mongodb",)] == 40
     assert seen.get(("agent_datastore_connections", ("mongodb", "idle")), 0) == 3 * ghosts
     files = len(list(metrics.iterdir()))
@@ -106,7 +106,7 @@ for step in sys.argv[1:]:
         metrics.begin("slot0", settings)
         if step == "begun":
             die()
-        metrics.end("slot0", step, settings)
+        metrics.end("slot0", step, metrics.Ended.HUNG_UP, settings)
         os._exit(0)
     os.wait()
 """
@@ -134,6 +134,6 @@ def test_a_death_while_a_slot_changes_hands_is_counted(
         check=True,
     )
     seen = scrape(metrics)
-    assert seen.get(("agent_jobs_total", ("killed",)), 0) == killed
-    assert seen.get(("agent_jobs_total", ("completed",)), 0) == steps.count("completed")
+    assert seen.get(("agent_jobs_total", ("killed", "died")), 0) == killed
+    assert seen.get(("agent_jobs_total", ("completed", "hung_up")), 0) == steps.count("completed")
     assert len(list(metrics.glob("gauge_live*.db"))) == marks

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from infra.budget import mix, solve
+from infra.budget.deployed import deployed
+from infra.budget.solution import MongoDBServer
 from infra.config import ConfigError
-from infra.environment import worker_environment
-from infra.scale import CALLS, PAGE, cell_of, page, sharded
-from infra.solution import MongoDBServer
+from infra.handoff.environment import worker_environment
+from infra.report.scale import CALLS, PAGE, cell_of, page, sharded
 from tests.unit.budget_cases import configured
 
 ROUTERS = {"machines": 6, "workers_per_machine": 4, "shards": 2, "pool": 10}
@@ -70,6 +71,6 @@ def test_a_provider_runs_its_own_mongos() -> None:
 def test_more_calls_behind_the_same_machines_change_a_mongos_only() -> None:
     before = solve(configured(BEHIND_ROUTERS))
     after = solve(configured(BEHIND_ROUTERS | {"mongodb.pool": 3}))
-    mixed = mix(before, after).datastores
+    mixed = mix([deployed(before)], deployed(after)).datastores
     assert mixed["mongodb"].total == 4 * (25 * 4 + 2) + 20
     assert mixed["mongodb_shards"].total == after.datastores["mongodb_shards"].total

@@ -85,6 +85,13 @@ def test_one_directory_for_both_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         worker_settings()
 
 
+def test_a_close_that_livekit_would_kill_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AGENT_SLOT_DIRECTORY", str(tmp_path / "slots"))
+    monkeypatch.setenv("AGENT_SHUTDOWN_CALLBACKS_SECONDS", "12")
+    with pytest.raises(SettingsError, match="AGENT_SHUTDOWN_PROCESS_TIMEOUT_SECONDS=20: accepted: more than"):
+        worker_settings()
+
+
 def test_budgets_are_read_for_any_datastore(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_CONNECTIONS_PER_WORKER", "12")
     assert connection_budgets()["postgres"] == 12

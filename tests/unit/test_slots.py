@@ -67,3 +67,23 @@ async def test_without_a_free_slot_the_error_says_why(
     monkeypatch.setattr(slots, "ACQUIRE_SECONDS", 0.0)
     with pytest.raises(SlotUnavailable, match=r"all 1 slots .* a directory of its own"):
         await SlotDirectory(tmp_path, 1).acquire()
+
+
+def test_a_slot_is_taken_while_its_owner_lives(tmp_path: Path, owned: subprocess.Popen[str]) -> None:
+    mine, other = SlotFile(tmp_path, "slot0"), SlotFile(tmp_path, "slot1")
+    assert [slot.taken for slot in (mine, other)] == [True, False]
+    owned.kill()
+    owned.wait()
+    assert [slot.taken for slot in (mine, other)] == [False, False]
+    for slot in (mine, other):
+        slot.close()
+
+
+async def test_a_slot_of_this_process_is_not_given_twice(tmp_path: Path) -> None:
+    """Where jobs are threads (LiveKit's console), the kernel would give the process its own lock again."""
+    jobs, sweeper = SlotDirectory(tmp_path, 2), SlotDirectory(tmp_path, 2)
+    assert [(await jobs.acquire()).name, (await jobs.acquire()).name] == ["slot0", "slot1"]
+    assert [slot.taken and slot.owned_here for slot in sweeper.files] == [True, True]
+    jobs.close()
+    assert [slot.owned_here for slot in sweeper.files] == [False, False]
+    sweeper.close()

@@ -67,6 +67,9 @@ def soaked(*points: Quiet, **changes: Any) -> Soak:
             slots=8,
             budget={"mongodb": 52, "redis": 34},
             points=list(points),
+            calls_went_on={"a reload": 20, "0.3 s without signalling": 18},
+            calls_ended=[],
+            calls_never_heard=2,
             load_seconds=250.0,
             unanswered_scrapes=0,
             left={"mongodb": 0, "redis": 0},
@@ -128,6 +131,11 @@ def test_what_is_broken_is_named_with_figures(changes: dict[str, Any], sentence:
         ({"exit_statuses": {"worker-1": 70}}, "worker-1 ended with status 70, expected 0"),
         ({"left_behind": ["pid 7 python"]}, "left behind: pid 7 python"),
         ({"jobs_wanted": 5000}, "jobs accepted: 1000 of 5000"),
+        (
+            {"calls_ended": ["soak-7, job process 4711: after a reload nobody answered"]},
+            "a call ended by what its caller outlived: soak-7",
+        ),
+        ({"calls_went_on": {}}, "no call went on after a reload or a loss"),
     ],
 )
 def test_the_end_is_judged_too(changes: dict[str, Any], sentence: str) -> None:
@@ -162,6 +170,11 @@ def test_the_report_is_written_in_three_forms_and_into_the_docs(tmp_path: Path) 
     for page in (tmp_path / "soak.md", docs):
         assert "- something broke" in page.read_text()
         assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_calls_that_went_on_are_told_by_what_they_outlived() -> None:
+    told = soak_report.markdown(GOOD, [])
+    assert "| calls that went on | 38 | 18 after 0.3 s without signalling; 20 after a reload; 2 met" in told
 
 
 def test_a_line_for_each_quiet_point() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import assume, given
 
 from infra.budget import solve
+from infra.budget.suggestions import suggest
 from infra.config import apply_overrides, parse_config
-from infra.suggestions import suggest
 from tests.unit.budget_cases import QUICK, Values, all_values, configured
 
 PYMONGO_DEFAULTS = {"mongodb.pool": 100, "mongodb.monitoring": "stream"}

@@ -20,7 +20,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     outcomes: Counter[str] = Counter()
 
     class Jobs:
-        def labels(self, outcome: str) -> Jobs:
+        def labels(self, outcome: str, _: str) -> Jobs:
             self._outcome = outcome
             return self
 

@@ -10,22 +10,28 @@ import pytest
 from hypothesis import assume, given
 
 from infra.budget import mix, solve
-from infra.cli import main
+from infra.budget.deployed import deployed
+from infra.budget.transition import Transition, plan_transition, while_both_run
 from infra.config import StackConfig, parse_config
-from infra.transition import plan_transition, while_both_run
-from infra.transition_report import refusal
+from infra.report.command import main
+from infra.report.transition import refusal
 from tests.unit.budget_cases import QUICK, all_values, configured
 
 CONFIGS = all_values().map(lambda values: parse_config(values, "test"))
 OWN = {"mongodb.plan": None, "redis.plan": None}
 
 
+def planned(old: StackConfig, new: StackConfig) -> Transition:
+    return plan_transition([deployed(solve(old))], new, old)
+
+
 def change(before: dict[str, Any], after: dict[str, Any]) -> Any:
-    return plan_transition(configured(before), configured(after))
+    return planned(configured(before), configured(after))
 
 
 def fleets(old: StackConfig, new: StackConfig, name: str) -> int:
-    (row,) = (row for row in mix(solve(old), solve(new)).datastores[name].rows if row.name == "both fleets")
+    mixed = mix([deployed(solve(old))], deployed(solve(new))).datastores[name]
+    (row,) = (row for row in mixed.rows if row.name == "both fleets")
     return row.connections
 
 
@@ -37,7 +43,7 @@ def test_no_mix_of_pods_that_the_quotas_allow_holds_more_and_one_holds_as_much(
     before, after = solve(old), solve(new)
     most_old, quota = before.fleet.workers_at_peak, after.fleet.workers_at_peak
     assume(most_old <= 300 and quota <= 300)
-    for name, mixed in mix(before, after).datastores.items():
+    for name, mixed in mix([deployed(before)], deployed(after)).datastores.items():
         if mixed.moves:
             continue
         cost_old = before.datastores[name].connections_per_worker
@@ -54,7 +60,7 @@ def test_no_mix_of_pods_that_the_quotas_allow_holds_more_and_one_holds_as_much(
 @QUICK
 @given(CONFIGS)
 def test_a_change_to_the_same_config_takes_one_up_and_no_more_connections(config: StackConfig) -> None:
-    transition = plan_transition(config, config)
+    transition = planned(config, config)
     assert not transition.two_ups
     for name, mixed in transition.mixed.datastores.items():
         assert mixed.total == transition.new.datastores[name].total
@@ -67,14 +73,32 @@ def test_a_change_to_the_same_config_takes_one_up_and_no_more_connections(config
 def test_a_server_of_our_own_always_takes_both_fleets_and_a_detour_has_two_halves_that_fit(
     old: StackConfig, new: StackConfig
 ) -> None:
-    transition = plan_transition(old, new)
+    transition = planned(old, new)
     for mixed in transition.mixed.datastores.values():
         if mixed.server_during:
             assert mixed.fits
             assert mixed.limit_during >= max(mixed.total, mixed.limit_after)
     if middle := transition.detour:
-        assert plan_transition(old, middle).fits
-        assert plan_transition(middle, new).fits
+        assert planned(old, middle).fits
+        assert planned(middle, new).fits
+
+
+@QUICK
+@given(CONFIGS, CONFIGS, CONFIGS)
+def test_three_versions_at_once_hold_no_less_than_any_two_of_them(
+    first: StackConfig, second: StackConfig, third: StackConfig
+) -> None:
+    a, b, c = (deployed(solve(one)) for one in (first, second, third))
+    for name, mixed in mix([a, b], c).datastores.items():
+        for two in (mix([a], b), mix([a], c), mix([b], c)):
+            other = two.datastores.get(name)
+            if (
+                other
+                and not (mixed.moves or other.moves)
+                and not any(mix([one], c).datastores[name].moves for one in (a, b) if name in one.datastores)
+            ):
+                assert mixed.total >= other.total
+                assert not mixed.server_during or mixed.limit_during >= other.total
 
 
 def test_growing_raises_the_server_before_the_fleet_in_one_up() -> None:
@@ -92,7 +116,7 @@ def test_shrinking_keeps_the_server_as_it_is_until_the_last_old_worker_is_gone()
     assert second.title.startswith("pulumi up again, when the last old worker is gone, ")
     assert second.effects[0] == "MongoDB: limit 1 560 → 328; the server restarts, calls reconnect"
     held = while_both_run(transition).datastores["mongodb"]
-    assert held.server == transition.old.datastores["mongodb"].server
+    assert held.server == transition.old[-1].datastores["mongodb"].server
     assert held.limit == 1560
 
 
@@ -119,7 +143,7 @@ FINER = TOO_MANY_TOGETHER | {"fleet.slots": 5, "mongodb.pool": 1}
 
 def test_two_fleets_that_fit_alone_but_not_together_are_refused_with_the_way_round() -> None:
     transition = change(TOO_MANY_TOGETHER, FINER)
-    assert transition.old.fits
+    assert transition.old_fits
     assert transition.new.fits
     assert not transition.fits
     assert not transition.steps

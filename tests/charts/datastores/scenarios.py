@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from infra.solution import Datastore, Solution
-from infra.stackfile import read_stack_file
+from infra.budget.solution import Datastore, Solution
+from infra.config.stackfile import read_stack_file
 from tests.charts import scenarios
 from tests.charts.render import CHARTS, Object, render_chart, solved
 
@@ -22,7 +20,7 @@ class Scenario(scenarios.Scenario):
     @property
     def engine(self) -> str:
         """Which server it renders; "" for LiveKit, which has but one."""
-        defaults = YAML(typ="safe").load(CHARTS / self.chart / "values.yaml")
+        defaults = scenarios.read(CHARTS / self.chart / "values.yaml")
         return str(self.values.get("engine", defaults.get("engine", "")))
 
     @property

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ruamel.yaml import YAML
 
-from infra.solution import MongoDBServer, RedisServer
+from infra.budget.solution import MongoDBServer, RedisServer
 from tests.charts.datastores.scenarios import ALL, Scenario, container, containers, pod_specs
 from tests.charts.render import Object
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.values import seal
+from infra.handoff.values import seal
 from tests.charts.datastores.refusals import Refusal, refusal
 from tests.charts.datastores.scenarios import Scenario
 from tests.charts.render import Refused, render_chart, solved_values

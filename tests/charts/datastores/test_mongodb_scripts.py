@@ -1,6 +1,6 @@
 """The scripts of charts/mongodb, run by bash.
 
-No mongod was to be had (FACTS.md), so what they start is stood in for: a `docker-entrypoint.sh`, a `mongodump` and a
+No mongod was available (FACTS.md), so what they start is stood in for: a `docker-entrypoint.sh`, a `mongodump` and a
 `mongorestore` that write down how they were called. What is seen is what the scripts themselves do: refuse, join,
 keep, delete.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infra.solution import MongoDBServer
+from infra.budget.solution import MongoDBServer
 from tests.charts.datastores.scenarios import Scenario, container
 
 SCENARIO = Scenario("mongodb", "everything")

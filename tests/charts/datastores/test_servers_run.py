@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.run import Run
-from infra.local.servers.probes import accepts_tcp, answers_http
+from infra.local.servers import livekit as livekit_server
+from infra.local.servers.probes import accepts_tcp
 from tests.charts.datastores.scenarios import Scenario, container, merged
 
 pytestmark = pytest.mark.integration
@@ -51,7 +52,7 @@ async def test_livekit_takes_its_configuration_and_the_secrets_keys(run: Run) ->
         process = run.start(
             "livekit-server", [binary("livekit-server"), "--config", file], environment=environment
         )
-        await process.ready(lambda: answers_http(f"http://{LOOPBACK}:{port}"), within=30)
+        await livekit_server.ready(process, port)
         return f"http://{LOOPBACK}:{port}"
 
     url = await retry_on_clash(start)

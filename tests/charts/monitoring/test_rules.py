@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infra.capacity import capacity
+from infra.budget.capacity import capacity
 from infra.config import load_config
+from infra.handoff.series import budget_series
 from infra.local.binaries import binary
 from infra.monitoring.rules import CHART, rule_file
-from infra.monitoring.series import budget_series
 from tests.charts.render import NAMESPACE, STACKS, Refused, render_chart, render_one, solved
 
 PLAIN = {"mode": "plain"}

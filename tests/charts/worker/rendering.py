@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from infra.solution import Solution
+from infra.budget.solution import Solution
 from tests.charts.render import Object, render_chart, solved
 from tests.charts.scenarios import Scenario
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.values import seal
+from infra.handoff.values import seal
 from tests.charts.render import Refused, solved_values, template
 from tests.charts.scenarios import Scenario
-from tests.charts.worker.rendering import budget, render
+from tests.charts.worker.rendering import as_it_is, budget, render
 
 DEFAULT, SMALL = Scenario("agent-worker", "default"), {"jobs": 40, "slots": 10, "max_call_seconds": 1800}
 INDEXES = {"consumers": {"indexes": {"processes": 1, "connections": 3}}}
@@ -64,11 +64,6 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"secrets": {"MONGODB_URL": None}}, "secrets.MONGODB_URL is missing", "existingSecret"),
     ({"secrets": {"LIVEKIT_API_SECRET": None}}, "secrets.LIVEKIT_API_SECRET is missing", "existingSecret"),
     ({"priorityClass": {"create": False}}, "priorityClass.name empty", "PriorityClass"),
-    (
-        {"networkPolicy": {"datastores": {"mongodb": None}}},
-        "networkPolicy.datastores.mongodb is missing",
-        "to:",
-    ),
 ]
 
 SCHEMA: list[tuple[dict[str, Any], str]] = [
@@ -173,6 +168,41 @@ def test_a_managed_datastore_whose_place_the_network_policy_does_not_know_is_ref
         Refused, match=r"networkPolicy.datastores.mongodb.to is empty: mongodb is not ours \(plan"
     ):
         render({"networkPolicy": {"datastores": {"mongodb": {"to": []}}}}, "managed")
+
+
+def test_ports_are_the_budgets_where_nobody_gives_others() -> None:
+    render({"networkPolicy": {"datastores": {"mongodb": None}}})
+    stack = {"fleet": SMALL, "mongodb": INDEXES, "datastores": {"postgresql": {}}}
+    places = {"postgresql": {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}}
+    values = {"secrets": {"POSTGRESQL_URL": {"existingSecret": "x"}}, "networkPolicy": {"datastores": places}}
+    with pytest.raises(Refused, match=r"networkPolicy.datastores.postgresql.ports is missing"):
+        render(values, stack=stack)
+
+
+def of_an_earlier_version(stack: Any) -> dict[str, Any]:
+    """The budget as 0.1.0 wrote it: nothing in it says how a datastore is reached."""
+    block: dict[str, Any] = solved_values("agent-worker", stack)["budget"]
+    del block["seal"]
+    for datastore in block["datastores"].values():
+        for key in ("ports", "url_variable", "dialled_by", "part_of"):
+            datastore.pop(key, None)
+    return {"budget": block | {"seal": seal(block)}}
+
+
+@pytest.mark.parametrize("scenario", ["default", "everything", "managed"])
+def test_a_budget_of_an_earlier_version_is_read(scenario: str) -> None:
+    stack = Scenario("agent-worker", scenario).stack
+    assert render(of_an_earlier_version(stack), scenario, stack=None) == as_it_is(scenario)
+
+
+def test_what_an_earlier_version_does_not_say_is_asked_for() -> None:
+    routers = {"machines": 6, "workers_per_machine": 1}
+    stack = {"fleet": SMALL, "mongodb": INDEXES | {"routers": routers}}
+    render(stack=stack)
+    with pytest.raises(
+        Refused, match=r"mongodb_shards is missing: .* earlier version, .* `make budget STACK"
+    ):
+        render(of_an_earlier_version(stack), stack=None)
 
 
 def test_a_further_datastore_needs_its_secret_and_its_place() -> None:

@@ -23,8 +23,8 @@ def test_a_worker_is_started_as_on_this_machine() -> None:
 def test_ready_is_registered_and_not_draining_while_alive_is_whether_it_answers() -> None:
     container = worker(as_it_is())
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
-    assert container["livenessProbe"]["httpGet"]["path"] == "/"
-    assert container["startupProbe"]["httpGet"]["path"] == "/"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/live"
+    assert container["startupProbe"]["httpGet"]["path"] == "/live"
     assert {probe["httpGet"]["port"] for name, probe in container.items() if name.endswith("Probe")} == {
         "http"
     }

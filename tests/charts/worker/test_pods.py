@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.runtime.datastores import mongodb, redis
+from agent.runtime.datastores import mongodb_url, redis_url
 from tests.charts.render import Object
 from tests.charts.worker.rendering import as_it_is, one, pod, render, rendered, worker
 
@@ -51,7 +51,7 @@ def test_a_lookup_that_lost_a_packet_is_repeated_before_a_datastore_is_given_up(
 ) -> None:
     options = {item["name"]: int(item["value"]) for item in spec_of(kind, scenario)["dnsConfig"]["options"]}
     assert options["attempts"] > 1
-    assert options["timeout"] < min(redis.CONNECT_TIMEOUT_SECONDS, mongodb.CONNECT_TIMEOUT_MS / 1000)
+    assert options["timeout"] < min(redis_url.CONNECT_TIMEOUT_SECONDS, mongodb_url.CONNECT_TIMEOUT_MS / 1000)
 
 
 def test_slots_and_gauges_are_in_memory_and_what_waits_for_mongodb_is_not() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.environment import worker_environment
+from infra.handoff.environment import worker_environment
 from tests.charts.render import Object
 from tests.charts.worker.rendering import as_it_is, budget
 

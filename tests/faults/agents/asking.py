@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from agent.models import DOCUMENTS
 from agent.runtime import LifespanServer
-from agent.runtime.datastores import redis as redis_module
+from agent.runtime.datastores import redis_url
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.redis import redis
 from tests.faults.operations import Operation, note
@@ -32,7 +32,7 @@ from tests.faults.wrongs import NO_JITTER, Point, mark
 EVERY_SECONDS = 0.2
 
 if os.environ.get(NO_JITTER):
-    redis_module.EqualJitterBackoff = ExponentialBackoff  # type: ignore[attr-defined,assignment]
+    redis_url.EqualJitterBackoff = ExponentialBackoff  # type: ignore[attr-defined,assignment]
 
 
 @dataclass

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,6 +48,10 @@ async def stubborn() -> None:
             await for_ever()
 
 
+async def raises() -> None:
+    raise RuntimeError("the shutdown callback raised")
+
+
 async def loses_one_cancel() -> None:
     """As PyMongo does on Python 3.11 with one that comes while it writes; a task group cancels its tasks once."""
 
@@ -64,6 +69,14 @@ STAYS = {
     Wrong.IGNORES_CANCEL: stubborn,
     Wrong.LOSES_CANCEL: loses_one_cancel,
 }
+
+
+CALLBACKS = {Wrong.CALLBACK_RAISES: raises, Wrong.CALLBACK_HANGS: stubborn}
+
+
+def until(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.05)
 
 
 class Misbehaving:
@@ -128,6 +141,21 @@ async def worker_lifespan() -> AsyncIterator[None]:
 server = LifespanServer(lifespan=lifespan, worker_lifespan=worker_lifespan)
 
 
+async def leaves_behind(what: Wrong, room: str) -> None:
+    """What may outlive the call: a thread, a program, a fork."""
+    if what is Wrong.KEEPS_A_THREAD:
+        go = marked(Path(os.environ[MARKS]), room, Point.GO)
+        threading.Thread(target=until, args=[go], name="kept").start()
+    if what is Wrong.RUNS_A_PROGRAM:
+        mark(room, Point.HELPER, (await asyncio.create_subprocess_exec("sleep", "600")).pid)
+    if what is Wrong.FORKS:
+        if (helper := os.fork()) == 0:
+            # Keeps what it inherited, until it is killed.
+            signal.pause()
+            os._exit(0)
+        mark(room, Point.HELPER, helper)
+
+
 async def at_the_end(ctx: JobContext, _: asyncio.Event) -> None:
     if wrong(ctx) is Wrong.SESSION_END_RAISES:
         raise RuntimeError("on_session_end raised")
@@ -141,14 +169,9 @@ async def entrypoint(ctx: JobContext, joined: asyncio.Event) -> None:
         raise RuntimeError("the entrypoint failed before it connected")
     await ctx.connect()
     ctx.room.on("participant_connected", lambda _: mark(room, Point.CALLER, os.getpid()))
-    if what is Wrong.RUNS_A_PROGRAM:
-        mark(room, Point.HELPER, (await asyncio.create_subprocess_exec("sleep", "600")).pid)
-    if what is Wrong.FORKS:
-        if (helper := os.fork()) == 0:
-            # Keeps what it inherited, until it is killed.
-            signal.pause()
-            os._exit(0)
-        mark(room, Point.HELPER, helper)
+    if callback := CALLBACKS.get(what):
+        ctx.add_shutdown_callback(callback)
+    await leaves_behind(what, room)
     mark(room, Point.IN_THE_CALL, os.getpid())
     joined.set()
     if what is Wrong.FAILS_AFTER_CONNECT:

@@ -1,15 +1,18 @@
 """A job of the soak; nothing is wrong with it. It opens both datastores, asks both for more at once than its pools
-hold, stays a moment and ends itself, without any room being joined; it fails where its metadata says so.
+hold, stays a moment and ends itself, without any room being joined; it fails where its metadata says so. Where it has
+a caller, it joins the room and repeats what he says, with its pid, until he hangs up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from beanie.operators import Inc, Set
+from livekit import rtc
 from livekit.agents import JobContext
 from redis.asyncio import Redis
 
@@ -51,6 +54,20 @@ async def remember(caller_id: str) -> None:
     )
 
 
+async def answer(ctx: JobContext) -> None:
+    """Connected, and back at once: the call goes on behind the entrypoint."""
+    replies = set[asyncio.Task[None]]()
+
+    def repeat(packet: rtc.DataPacket) -> None:
+        said = f"{os.getpid()} {packet.data.decode()}".encode()
+        reply = asyncio.create_task(ctx.room.local_participant.publish_data(said))
+        replies.add(reply)
+        reply.add_done_callback(replies.discard)
+
+    ctx.room.on("data_received", repeat)
+    await ctx.connect()
+
+
 @server.rtc_session()
 async def entrypoint(ctx: JobContext, cache: Redis) -> None:
     asked = Asked.model_validate_json(ctx.job.metadata)
@@ -61,6 +78,9 @@ async def entrypoint(ctx: JobContext, cache: Redis) -> None:
         *(Caller.find_one(Caller.caller_id == caller_id) for _ in range(BURST)),
         *(cache.hincrby(key, "turns", 1) for _ in range(BURST)),
     )
+    if asked.caller:
+        await answer(ctx)
+        return
     await asyncio.sleep(asked.stay_seconds)
     if asked.fail:
         raise RuntimeError("failed because the soak asked for it")

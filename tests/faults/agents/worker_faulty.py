@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -12,9 +13,12 @@ from livekit.agents import JobContext
 
 from agent.runtime import LifespanServer
 from agent.runtime.datastores.redis import redis
-from tests.faults.wrongs import MARKS, Point, WorkerWrong, mark, marked
+from tests.faults.wrongs import MARKS, OPEN_FILES, Point, WorkerWrong, mark, marked
 
 NAME = "worker"
+
+if files := os.environ.get(OPEN_FILES):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(files), int(files)))
 
 
 async def dies() -> None:

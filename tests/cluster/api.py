@@ -1,14 +1,14 @@
-"""A Kubernetes API server as the stand-in needs it: apply, look, delete, by path."""
+"""The cluster's API server, asked directly: its warnings and what a dry run makes are part of the answer."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from kubernetes import config as kubernetes_config
-from ruamel.yaml import YAML
 
 MANAGER = "agent-datastores"
 SECONDS = 30
@@ -32,19 +32,11 @@ class Applied:
     warnings: tuple[str, ...]
 
 
-class Cluster:
+class Api:
     """One API server. `close` ends its connections."""
 
-    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
-        """`kubeconfig` is a path or the YAML itself, as in the real provider; None is the environment's."""
-        if kubeconfig and "\n" in kubeconfig:
-            self._client = kubernetes_config.new_client_from_config_dict(
-                YAML(typ="safe", pure=True).load(kubeconfig), context=context, persist_config=False
-            )
-        else:
-            self._client = kubernetes_config.new_client_from_config(
-                kubeconfig or None, context=context, persist_config=False
-            )
+    def __init__(self, kubeconfig: Path) -> None:
+        self._client = kubernetes_config.new_client_from_config(str(kubeconfig), persist_config=False)
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def close(self) -> None:
@@ -78,15 +70,6 @@ class Cluster:
             "PATCH", self.path_of(item), query=query, body=item, content="application/apply-patch+yaml"
         )
         return Applied(live, warnings)
-
-    def get(self, path: str) -> Object | None:
-        """The live object; None when there is none."""
-        try:
-            return self.request("GET", path)[0]
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def delete(self, path: str) -> None:
         """Deletes in the background; done already is no error."""
