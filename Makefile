@@ -1,7 +1,7 @@
 # The way in. A fresh machine needs Python 3.11 to 3.14, make and git; the rest is fetched or built here, pinned,
 # without root, kept in a per-user cache, and not done twice.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-datastores demo up soak bench budget docs kind-up kind-down e2e uv servers tools scan
+.PHONY: help setup check test test-fast test-root test-datastores demo up soak bench budget docs kind-up kind-down e2e e2e-all e2e-build uv servers tools scan
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
@@ -26,17 +26,26 @@ help: ## List the targets
 setup: uv ## Install the pinned Python packages into .venv
 	@"$(UV)" sync --frozen --python "$(PYTHON)"
 
-check: setup scan ## Formatting, lint, types, lock file, alerts and dashboards, what is insecure in charts and images
+check: setup scan ## Formatting, lint, types, which room imports which, lock file, alerts and dashboards, what is insecure in charts and images
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-logo --no-cache
 	"$(UV)" lock --check --python "$(PYTHON)"
 	.venv/bin/hadolint docker/agent/Dockerfile
 	$(RUN) -m infra.monitoring check
 	$(RUN) -m pytest -q tests/monitoring
 
+# One a core: the tests wait, but what they start computes. ARGS="-n0 …" runs them in one, as `pytest` by itself does.
+SIDE_BY_SIDE := -n 2 --dist loadgroup
 test: setup servers tools ## Unit and integration tests (ARGS="-k budget" picks some)
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+test-fast: setup tools ## Those of arithmetic, charts and policy, which need no server
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not integration" tests/unit tests/charts tests/infra $(ARGS)
+
+test-root: setup servers ## Those that others skip for want of root, as root
+	@$(RUN) -m pytest -m "needs_root and not soak" $(ARGS)
 
 test-datastores: setup servers ## Every datastore's promises against its real server; Weaviate's build takes minutes
 	@$(RUN) -m infra.local.binaries weaviate
@@ -70,7 +79,14 @@ kind-down: setup ## Remove that cluster, and the Docker Engine where it was star
 # A cluster of its own, kept for the next run: KIND_CLUSTER=agent-datastores-e2e make kind-down removes it.
 e2e: export KIND_CLUSTER ?= agent-datastores-e2e
 e2e: setup ## Rollouts, chaos, isolation on a kind cluster, callers outside it ([OFFLINE=1] [ARGS="-k rolling_strict"])
-	@$(RUN) -m pytest tests/cluster -m cluster -q $(ARGS)
+	@$(RUN) -m pytest tests/cluster -m "cluster and not extended" -q --durations=0 --durations-min=5 $(ARGS)
+
+e2e-all: export KIND_CLUSTER ?= agent-datastores-e2e
+e2e-all: setup ## Those and every further scenario; without ARGS it writes what was seen into tests/cluster/README.md
+	@$(if $(ARGS),,E2E_DOCS=tests/cluster/README.md) $(RUN) -m pytest tests/cluster -m cluster -q --durations=0 --durations-min=5 $(ARGS)
+
+e2e-build: setup ## What `make e2e` builds before its first scenario, without a cluster ([OFFLINE=1])
+	@$(RUN) -m infra.kind build
 
 STACK ?= infra/Pulumi.local.yaml
 budget: setup ## Where every connection goes ([STACK=file] [JOBS=n] [PLAN=name] [WHATIF="key=value ..."] [FROM=file] [VALUES=dir])
