@@ -149,16 +149,20 @@ class Placing:
             return None
         while True:
             agents, dispatches = await self._agents(), await self._dispatches()
-            for identity in agents:
-                owner = next((d for d in dispatches if identity in _identities(d)), None)
-                if owner is not None and self._alike(owner):
-                    return owner.id
-                # After an attempt it is that of a withdrawn one, on its way out. LiveKit notes a job late.
-                if owner is None and not self.attempts:
-                    return next((d.id for d in dispatches if self._alike(d) and not d.state.jobs), "")
+            alike = [d for d in dispatches if self._alike(d)]
+            starting = [d for d in alike if _starting(d)]
+            over = time.monotonic() > deadline
+            # Of several who ask at once all but one withdraw: until then an agent may be a withdrawn one's.
+            if over or sum(CALL_ATTRIBUTE in d.attributes for d in starting) < 2:
+                for identity in agents:
+                    owner = next((d for d in dispatches if identity in _identities(d)), None)
+                    if owner is not None and self._alike(owner):
+                        return owner.id
+                    # After an attempt it is that of a withdrawn one, on its way out. LiveKit notes a job late.
+                    if owner is None and not self.attempts:
+                        return next((d.id for d in alike if d in starting or not d.state.jobs), "")
             self._earlier = {d.id for d in dispatches}
-            coming = any(self._alike(d) and _starting(d) for d in dispatches)
-            if not coming or time.monotonic() > deadline:
+            if not starting or over:
                 return None
             await asyncio.sleep(POLL_SECONDS)
 

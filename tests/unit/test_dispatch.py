@@ -22,6 +22,7 @@ class LiveKit:
         self._refusals = refusals
         self._late = late
         self.open: dict[str, Any] = {}
+        self.agents: list[str] = []
         self.attempts = 0
         self.closed = False
         """Whether the room has gone."""
@@ -61,11 +62,11 @@ class LiveKit:
         return [other, *self.open.values()]
 
     async def list_participants(self, _: Any) -> Any:
-        there = self._late and self._taken
-        agents = (
-            [SimpleNamespace(identity="late", attributes={"lk.agent.name": "assistant"})] if there else []
+        identities = [*self.agents, *(["late"] if self._late and self._taken else [])]
+        named = {"lk.agent.name": "assistant"}
+        return SimpleNamespace(
+            participants=[SimpleNamespace(identity=i, attributes=named) for i in identities]
         )
-        return SimpleNamespace(participants=agents)
 
     @property
     def _taken(self) -> bool:
@@ -95,6 +96,43 @@ async def test_an_agent_that_is_in_the_room_already_is_not_asked_for() -> None:
     livekit = LiveKit(refusals=-1, late=True)
     placed = await place(livekit, 60)
     assert (placed.attempts, placed.dispatch_id, livekit.attempts) == (0, "", 0)
+
+
+@pytest.mark.parametrize("withdrawn", ["noted", "gone"])
+async def test_the_agent_of_a_withdrawn_attempt_is_not_the_one_that_stays(
+    withdrawn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two have asked at once, and the agent of the one that is withdrawn was quicker into the room."""
+    livekit = LiveKit(refusals=0)
+    livekit.agents = ["quicker"]
+    for n, identity in enumerate(["stays", "quicker"]):
+        await livekit.create_dispatch(
+            api.CreateAgentDispatchRequest(
+                agent_name="assistant", attributes={placing.CALL_ATTRIBUTE: str(n)}
+            )
+        )
+        livekit.open[f"dispatch-{n + 1}"].state.jobs[0].state.participant_identity = identity
+    listed = livekit.list_dispatch
+
+    async def list_then_withdraw(room: str) -> list[Any]:
+        seen = await listed(room)
+        if "dispatch-2" in livekit.open:
+            await livekit.delete_dispatch("dispatch-2", room)
+        return seen
+
+    if withdrawn == "gone":
+        await livekit.delete_dispatch("dispatch-2", "room")
+    monkeypatch.setattr(livekit, "list_dispatch", list_then_withdraw)
+    placed = await place(livekit, 60, answer_seconds=1)
+    assert (placed.attempts, placed.dispatch_id) == (0, "dispatch-1")
+
+
+async def test_an_agent_of_another_deployment_is_not_taken_for_it() -> None:
+    livekit = LiveKit(refusals=0)
+    await livekit.create_dispatch(api.CreateAgentDispatchRequest(agent_name="assistant", deployment="blue"))
+    livekit.agents = ["a"]
+    placed = await place(livekit, 60)
+    assert (placed.attempts, placed.dispatch_id) == (1, "dispatch-2")
 
 
 async def test_a_refused_call_is_placed_again_and_the_refused_attempts_withdrawn() -> None:
