@@ -20,7 +20,6 @@ from infra.kind.packages import need
 from infra.kind.shell import KindError, run, which
 from infra.local.binaries import cache_directory
 from infra.local.go_toolchain import ROOT
-from infra.local.processes import ended
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -127,13 +126,24 @@ def stop() -> None:
         daemon = psutil.Process(int((home / "docker.pid").read_text()))
         if str(home) in " ".join(daemon.cmdline()):  # else the number is somebody else's by now
             daemon.send_signal(signal.SIGTERM)
-            if not ended(daemon.pid, within=STOP_SECONDS):
+            if not _ended(daemon):
                 raise KindError(f"dockerd ({daemon.pid}) has not ended within {STOP_SECONDS} s")
     if home.exists():
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted((each for each in mounts if each.startswith(f"{home}/")), reverse=True):
             run(["umount", "--lazy", mount])
         run(["rm", "-rf", "--one-file-system", home])
+
+
+def _ended(daemon: psutil.Process) -> bool:
+    """Wait until it no longer runs, for some time at most. Dead and not yet reaped is ended: it is nobody's child."""
+    deadline = time.monotonic() + STOP_SECONDS
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while daemon.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+    return True
 
 
 def _may_raise_limits() -> bool:
