@@ -6,7 +6,7 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-datastores
 UV_VERSION := 0.13.9
 UV_HOME := $(CACHE)/uv-$(UV_VERSION)
-# Exported: infra/local/go_toolchain.py installs a Go toolchain with the same uv.
+# Exported: infra/supply/go_toolchain.py installs a Go toolchain with the same uv.
 export UV := $(UV_HOME)/uv
 # The machine's own Python is used: uv would otherwise download one where it finds none.
 export UV_PYTHON_DOWNLOADS := never
@@ -48,7 +48,7 @@ test-root: setup servers ## Those that others skip for want of root, as root
 	@$(RUN) -m pytest -m "needs_root and not soak" $(ARGS)
 
 test-datastores: setup servers ## Every datastore's promises against its real server; Weaviate's build takes minutes
-	@$(RUN) -m infra.local.binaries weaviate
+	@$(RUN) -m infra.supply.binaries weaviate
 	@$(RUN) -m pytest tests/conformance -m datastores $(ARGS)
 
 demo: setup servers ## Real calls on this machine, then a report ([CALLS=n] [SLOTS=n] [WORKERS=n] [DATASTORES=names])
@@ -98,11 +98,11 @@ docs: setup tools ## Write anew what is generated: the charts' READMEs, dashboar
 	@$(RUN) -m infra.monitoring write
 
 servers: setup
-	@$(RUN) -m infra.local.binaries
+	@$(RUN) -m infra.supply.binaries
 
 # What the tests of charts, alerts and dashboards render and check with.
 tools: setup
-	@$(RUN) -m infra.local.binaries helm helm-docs kubeconform promtool grafana-schema
+	@$(RUN) -m infra.supply.binaries helm helm-docs kubeconform promtool grafana-schema
 	@$(RUN) -m tests.charts.schemas
 
 # checkov's pins fit with nobody else's: an environment of its own, in the cache.

@@ -15,16 +15,18 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from infra.kind import cluster, dashboards, deploy, engine, images, install, node_image
-from infra.kind.shell import KindError
+from infra.kind import cluster, dashboards, deploy, install
 from infra.local.__main__ import until_signalled
-from infra.local.binaries import build_missing, unwind_on_signals
 from infra.local.caller import Caller, Outcome
 from infra.local.chat import chat
 from infra.local.conversation import Line
 from infra.local.errors import LocalError
-from infra.local.go_toolchain import BuildError
-from infra.local.pulumi_engine import engine_directory
+from infra.supply import images
+from infra.supply.binaries import build_missing, unwind_on_signals
+from infra.supply.go_toolchain import BuildError
+from infra.supply.offline import engine, node_image
+from infra.supply.offline.pulumi_engine import engine_directory
+from infra.supply.shell import KindError
 
 NEXT = """\
 a call:      python -m infra.kind call

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.kind import node_image
-from infra.kind.cached import one_at_a_time
-from infra.kind.engine import Engine
-from infra.kind.shell import KindError, run
-from infra.local.binaries import binary, cache_directory
+from infra.supply.binaries import binary, cache_directory
+from infra.supply.cached import one_at_a_time
+from infra.supply.offline import node_image
+from infra.supply.offline.engine import Engine
+from infra.supply.shell import KindError, run
 
 NAME = os.environ.get("KIND_CLUSTER", "agent-datastores")
 WORKERS = 2

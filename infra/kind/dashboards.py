@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 
 from infra.kind.cluster import DASHBOARDS_NODE_PORT, Cluster
 from infra.kind.install import NAMESPACE, rolled_out
-from infra.kind.shell import KindError
 from infra.local.servers.metrics_store import DASHBOARDS_PAGE
 from infra.monitoring.dashboards.vmui import VMUI_DIRECTORY
+from infra.supply.shell import KindError
 
 MANIFEST = Path(__file__).with_name("metrics-store.yaml")
 NAME = "metrics-store"

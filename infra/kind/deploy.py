@@ -9,15 +9,15 @@ from typing import Any
 
 from infra.config import ConfigError
 from infra.config.stackfile import read_stack_file
-from infra.kind import images as built
 from infra.kind.cluster import NAME, Cluster
 from infra.kind.install import STACK, server_values
 from infra.kind.pulumi_stack import PROGRAM, PulumiStack
-from infra.kind.shell import KindError
-from infra.local.binaries import cache_directory
-from infra.local.go_toolchain import ROOT
-from infra.local.pulumi_engine import engine_directory, environment, policy_pack
 from infra.stack.components.charts import merged
+from infra.supply import images as built
+from infra.supply.binaries import cache_directory
+from infra.supply.go_toolchain import ROOT
+from infra.supply.offline.pulumi_engine import engine_directory, environment, policy_pack
+from infra.supply.shell import KindError
 
 STACK_NAME = "kind-cluster"
 WORKER_SECRET = "agent-worker"  # noqa: S105  # a Secret's name

@@ -18,12 +18,12 @@ from infra.budget import solve
 from infra.budget.solution import Solution
 from infra.config import apply_overrides, load_config
 from infra.handoff.values import helm_values
-from infra.kind import images as built
 from infra.kind import secrets
 from infra.kind.cluster import NAME, Cluster
-from infra.kind.shell import KindError
 from infra.local.conversation import Line
-from infra.local.go_toolchain import ROOT
+from infra.supply import images as built
+from infra.supply.go_toolchain import ROOT
+from infra.supply.shell import KindError
 
 CHARTS = ROOT / "charts"
 STACK = ROOT / "infra" / "Pulumi.kind.yaml"

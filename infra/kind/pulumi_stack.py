@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.config.problems import NAMESPACE
-from infra.local.go_toolchain import ROOT
+from infra.supply.go_toolchain import ROOT
 
 PROGRAM = ROOT / "infra"
 SECRETS = tuple(

@@ -18,13 +18,13 @@ from infra.budget.solution import Solution
 from infra.config import ConfigError, StackConfig, apply_overrides, load_config
 from infra.handoff.series import budget_series
 from infra.local import interfaces, open_files
-from infra.local.binaries import SERVERS, build_missing
 from infra.local.chat import chat
 from infra.local.errors import LocalError
-from infra.local.go_toolchain import BuildError
 from infra.local.servers import further
 from infra.local.state import find
 from infra.local.up import up
+from infra.supply.binaries import SERVERS, build_missing
+from infra.supply.go_toolchain import BuildError
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
 CALLS = 24

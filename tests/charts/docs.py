@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from infra.local.binaries import binary
+from infra.supply.binaries import binary
 from tests.charts.render import CHARTS
 
 

@@ -19,7 +19,7 @@ from infra.budget.capacity import capacity
 from infra.budget.solution import Solution
 from infra.config import StackConfig, load_config, parse_config
 from infra.handoff.values import helm_values
-from infra.local.binaries import binary
+from infra.supply.binaries import binary
 
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "charts"

@@ -20,8 +20,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from infra.local.binaries import cache_directory
-from infra.local.go_toolchain import BuildError, Go, find_go
+from infra.supply.binaries import cache_directory
+from infra.supply.cached import known_as
+from infra.supply.go_toolchain import BuildError, Go, find_go
 
 Schema = dict[str, Any]
 
@@ -83,7 +84,7 @@ def schema_directory() -> Path:
     Raises:
         BuildError: a module cannot be had, or is not what was pinned.
     """
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    key = known_as(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16])
     directory = cache_directory() / "schemas" / key
     directory.parent.mkdir(parents=True, exist_ok=True)
     with (directory.parent / f"{key}.lock").open("w") as lock:

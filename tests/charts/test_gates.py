@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from infra.local.binaries import binary
+from infra.supply.binaries import binary
 from tests.charts.docs import write_readmes
 from tests.charts.render import CHARTS, helm
 from tests.charts.scan import Finding

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from infra.budget.capacity import capacity
 from infra.config import load_config
 from infra.handoff.values import helm_values, seal
-from infra.local.binaries import binary
 from infra.report.command import main
+from infra.supply.binaries import binary
 from tests.charts.render import CHARTS, KUBE_VERSION, NAMESPACE, RELEASE, STACKS, solved, template
 
 PRODUCTION = STACKS / "Pulumi.production.yaml"

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from infra.kind import cluster as clusters
-from infra.kind import engine, images, install
+from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import forget, kind_stack
 from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
 from infra.kind.pulumi_stack import PulumiStack
+from infra.supply import images
+from infra.supply.offline import engine
 from tests.cluster import logs, page, stacks
 from tests.cluster.pulumi_commands import TRANSCRIPT
 from tests.cluster.timeline import table

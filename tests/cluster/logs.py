@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE
-from infra.kind.shell import KindError
+from infra.supply.shell import KindError
 
 ROOM = re.compile(r"\bheld-[0-9a-f]+")
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.kind import images
-from infra.kind.cached import key_of
 from infra.kind.cluster import Cluster
-from infra.kind.engine import Engine
 from infra.kind.install import FLEET, Stack
-from infra.local.binaries import build_missing
-from infra.local.building import source_of
 from infra.stack.components.charts import merged
+from infra.supply import images
+from infra.supply.binaries import build_missing
+from infra.supply.building import source_of
+from infra.supply.cached import key_of
+from infra.supply.offline.engine import Engine
 from tests.charts.render import Object, objects, render_one
 
 HERE = Path(__file__).parent

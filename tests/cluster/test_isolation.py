@@ -9,7 +9,7 @@ import pytest
 
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
-from infra.kind.shell import KindError
+from infra.supply.shell import KindError
 from tests.cluster import pods
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.kind import dashboards, engine, images, install
+from infra.kind import dashboards, install
 from infra.kind.__main__ import first_call
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, deploy
 from infra.local.eventually import eventually
+from infra.supply import images
+from infra.supply.offline import engine
 from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load
 from tests.cluster.watching import OUTPUT

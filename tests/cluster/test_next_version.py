@@ -13,15 +13,17 @@ import pytest
 
 from infra.budget import solve
 from infra.config import parse_config
-from infra.kind import engine, images, install
+from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
 from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.kind.pulumi_stack import PulumiStack
-from infra.local.go_toolchain import ROOT
-from infra.local.pulumi_engine import policy_pack
 from infra.stack.components.charts import merged
 from infra.stack.record import ADOPTED
+from infra.supply import images
+from infra.supply.go_toolchain import ROOT
+from infra.supply.offline import engine
+from infra.supply.offline.pulumi_engine import policy_pack
 from tests.cluster import stacks
 from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import load

@@ -14,8 +14,8 @@ from infra.kind import cluster as clusters
 from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
-from infra.kind.shell import KindError
 from infra.local.eventually import eventually
+from infra.supply.shell import KindError
 from tests.cluster import pods
 from tests.cluster.counting import PORTS, Counting
 from tests.cluster.load import Load, dropped, load

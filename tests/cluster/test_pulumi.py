@@ -13,13 +13,15 @@ import pytest
 
 from infra.budget import solve
 from infra.config import parse_config
-from infra.kind import engine, images, install
+from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
 from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import SECRETS, PulumiStack
 from infra.local.eventually import eventually
 from infra.stack.components.charts import merged
+from infra.supply import images
+from infra.supply.offline import engine
 from tests.cluster import pods, stacks
 from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load

@@ -11,16 +11,17 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.kind import images, install, secrets
+from infra.kind import install, secrets
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
-from infra.kind.engine import Engine
 from infra.kind.install import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import PulumiStack
 from infra.local.eventually import eventually
 from infra.stack.components.charts import merged
 from infra.stack.components.objects import MANAGER
 from infra.stack.record import RECORD
+from infra.supply import images
+from infra.supply.offline.engine import Engine
 from tests.cluster import pods
 from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load

@@ -9,11 +9,13 @@ import asyncio
 
 import pytest
 
-from infra.kind import engine, images, install
+from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FLEET, NAMESPACE, Stack
 from infra.local.caller import Outcome
 from infra.local.eventually import eventually
+from infra.supply import images
+from infra.supply.offline import engine
 from tests.cluster import pods, stacks
 from tests.cluster.conftest import OFFLINE
 from tests.cluster.load import dropped, load

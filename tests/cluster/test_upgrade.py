@@ -15,7 +15,7 @@ import pytest
 from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.install import FIRST, FLEET, Stack
-from infra.local.go_toolchain import ROOT
+from infra.supply.go_toolchain import ROOT
 from tests.cluster import stacks
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
@@ -26,7 +26,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 # Run in that commit's tree: its values are those that its own code writes, for the same stack file.
 VALUES = """
 import json, sys
-from infra.kind import images, install
+from infra.kind import install
+try:
+    from infra.supply import images
+except ImportError:
+    from infra.kind import images
 tags, offline, changes = json.load(sys.stdin)
 print(json.dumps(install.stack(images.Images(tags), offline=offline, changes=changes).values()))
 """

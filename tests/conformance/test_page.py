@@ -15,8 +15,8 @@ import pytest_asyncio
 from agent.runtime import metrics
 from agent.runtime.scope import Scope, lifespan_scope
 from infra.local.eventually import eventually
-from infra.local.lock_groups import ROOT, BuildError
 from infra.local.run import Run
+from infra.supply.lock_groups import ROOT, BuildError
 from tests.conformance.cases import HEAVY, QUICK, Server
 
 PAGE = (ROOT / "agent/runtime/datastores/README.md").read_text()

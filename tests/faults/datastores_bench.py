@@ -15,7 +15,6 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
-from infra.local.binaries import binary
 from infra.local.kernel import Endpoint
 from infra.local.ports import LOOPBACK
 from infra.local.process import Process
@@ -23,6 +22,7 @@ from infra.local.servers import mongodb, redis
 from infra.local.servers.probes import accepts_tcp
 from infra.local.stack import MONGODB, REDIS
 from infra.local.worker import Worker
+from infra.supply.binaries import binary
 from tests.faults.bench import Bench, Job, servers
 from tests.faults.patience import eventually
 from tests.faults.proxy import Mode, Proxy

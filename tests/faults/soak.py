@@ -26,10 +26,10 @@ from infra.budget.solution import Solution
 from infra.config import ConfigError
 from infra.local import stack as stacks
 from infra.local.__main__ import LOG_WIDTH, STACK_FILE, count, solved, until_signalled
-from infra.local.binaries import SERVERS, build_missing
 from infra.local.errors import LocalError
-from infra.local.go_toolchain import BuildError
 from infra.local.run import Run
+from infra.supply.binaries import SERVERS, build_missing
+from infra.supply.go_toolchain import BuildError
 from tests.faults import soak_report
 from tests.faults.soak_callers import Callers
 from tests.faults.soak_load import Load, Totals

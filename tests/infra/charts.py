@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from ruamel.yaml import YAML
 
-from infra.local.binaries import binary
+from infra.supply.binaries import binary
 
 # The kind cluster's; the plugin asks the cluster.
 KUBE_VERSION = "1.34.4"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infra.local.binaries import binary
 from infra.monitoring.rules import RUNBOOKS, alert_files, read
+from infra.supply.binaries import binary
 from tests.monitoring.rules import HERE, write_rules
 
 TESTS = HERE / "alerts"

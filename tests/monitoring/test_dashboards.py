@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.binaries import binary
 from infra.monitoring.__main__ import generated, main
 from infra.monitoring.dashboards import DASHBOARDS
 from infra.monitoring.dashboards.grafana import grafana
 from infra.monitoring.dashboards.panel import Dashboard, Panel
 from infra.monitoring.dashboards.vmui import vmui
 from infra.monitoring.rules import CHART
+from infra.supply.binaries import binary
 
 PANELS = [pytest.param(panel, id=panel.title) for dashboard in DASHBOARDS for panel in dashboard.panels]
 

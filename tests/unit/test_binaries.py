@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import binaries, building, lock_groups
-from infra.local.binaries import binary, build_missing
-from infra.local.building import ROOMS, SOURCES, Build, content_hash, go_needed
-from infra.local.go_toolchain import ROOT, BuildError, parse_version
+from infra.supply import binaries, building, lock_groups
+from infra.supply.binaries import binary, build_missing
+from infra.supply.building import ROOMS, SOURCES, Build, content_hash, go_needed
+from infra.supply.go_toolchain import ROOT, BuildError, parse_version
 
 # Answers `go env`, notes each build, and when told to, stays in it until somebody writes to $HOLD, or fails.
 FAKE_GO = """#!/bin/sh
@@ -34,7 +34,7 @@ echo '#!/bin/sh' > "$2"
 OTHER_RUN = """
 import sys
 from pathlib import Path
-from infra.local import binaries, building
+from infra.supply import binaries, building
 building.SOURCES = Path(sys.argv[1])
 sys.exit(binaries.main(["ferretdb"]))
 """
@@ -44,7 +44,7 @@ INTERRUPTED_RUN = (
     """
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from infra.local import binaries
+from infra.supply import binaries
 
 class Interrupted(ThreadPoolExecutor):
     def submit(self, *work):

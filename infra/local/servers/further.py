@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infra.local.binaries import build_missing
-from infra.local.java_servers import java_server
 from infra.local.kernel import Endpoint
 from infra.local.run import Run
 from infra.local.servers import search, weaviate
+from infra.supply.binaries import build_missing
+from infra.supply.java_servers import java_server
 
 NAMES = ("weaviate", "elasticsearch", "opensearch")
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
+from infra.supply.binaries import binary
 
 START_SECONDS = 30.0
 # livekit-server 1.13.5 drops a SIGTERM that comes within 0.1 s of its first answer, and would have to be killed

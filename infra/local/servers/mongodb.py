@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import accepts_tcp
+from infra.supply.binaries import binary
 
 DATABASE = "agent"
 USER = "agent"

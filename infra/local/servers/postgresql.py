@@ -7,14 +7,14 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.binaries import cache_directory
 from infra.local.errors import StartFailed
 from infra.local.eventually import eventually
-from infra.local.lock_groups import installed
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import accepts_tcp
+from infra.supply.binaries import cache_directory
+from infra.supply.lock_groups import installed
 
 START_SECONDS = 30.0
 

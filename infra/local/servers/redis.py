@@ -6,11 +6,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_line
+from infra.supply.binaries import binary
 
 START_SECONDS = 20.0
 

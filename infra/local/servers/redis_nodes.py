@@ -10,13 +10,13 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from infra.local.binaries import binary
 from infra.local.eventually import eventually
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_line
 from infra.local.servers.redis import START_SECONDS, config
+from infra.supply.binaries import binary
 
 SLOTS = 16384
 

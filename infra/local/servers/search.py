@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.local.java_servers import java_server
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
+from infra.supply.java_servers import java_server
 
 # A Java virtual machine on a machine that is busy with other things.
 START_SECONDS = 120.0

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.metrics_store import SCRAPE_SECONDS, MetricsStore
 from infra.local.servers.probes import answers_http
+from infra.supply.binaries import binary
 
 START_SECONDS = 20.0
 

@@ -6,11 +6,11 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
+from infra.supply.binaries import binary
 
 # A node that is alone waits up to 10 s for others before it elects itself.
 START_SECONDS = 60.0

@@ -11,11 +11,11 @@ from livekit import api
 from pymongo import AsyncMongoClient
 from ruamel.yaml import YAML
 
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.run import Run
 from infra.local.servers import livekit as livekit_server
 from infra.local.servers.probes import accepts_tcp
+from infra.supply.binaries import binary
 from tests.charts.datastores.scenarios import Scenario, container, merged
 
 pytestmark = pytest.mark.integration

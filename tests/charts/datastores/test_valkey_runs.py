@@ -22,11 +22,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
 from infra.budget.solution import RedisServer
-from infra.local.binaries import binary
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import accepts_tcp
+from infra.supply.binaries import binary
 from tests.charts.datastores.scenarios import Scenario
 
 pytestmark = pytest.mark.integration

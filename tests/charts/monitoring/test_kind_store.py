@@ -9,7 +9,7 @@ import pytest
 from infra.config import load_config
 from infra.kind import dashboards
 from infra.kind.cluster import CONFIG, DASHBOARDS_NODE_PORT
-from infra.kind.images import METRICS
+from infra.supply.images import METRICS
 from tests.charts.render import STACKS, render_chart
 
 BUILT = {f"victoriametrics/{program}": "built-here" for program in METRICS}

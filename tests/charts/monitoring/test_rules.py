@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from infra.budget.capacity import capacity
 from infra.config import load_config
 from infra.handoff.series import budget_series
-from infra.local.binaries import binary
 from infra.monitoring.rules import CHART, rule_file
+from infra.supply.binaries import binary
 from tests.charts.render import NAMESPACE, STACKS, Refused, render_chart, render_one, solved
 
 PLAIN = {"mode": "plain"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.binaries import binary
+from infra.supply.binaries import binary
 from tests.charts.worker.rendering import as_it_is, budget, one
 
 LABELS = 'namespace="agents",pod="test-agent-worker-7d9f-{pod}"'

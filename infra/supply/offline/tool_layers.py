@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra.kind.archives import Layer, LayerWriter
-from infra.kind.rootfs import change_root
+from infra.supply.offline.archives import Layer, LayerWriter
+from infra.supply.offline.rootfs import change_root
 
 # fmt: off
 DIRECTORIES = [

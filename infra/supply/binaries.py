@@ -1,6 +1,6 @@
 """The Go programs this project pins, servers and tools: where each one is, built if it is missing.
 
-`python -m infra.local.binaries [NAME ...]` builds those that are missing, without names the embedded servers (what
+`python -m infra.supply.binaries [NAME ...]` builds those that are missing, without names the embedded servers (what
 `make demo`, `make up` and `make test` run first): exit status 0, or 1 with a message, or 128 + the signal that
 stopped it.
 """
@@ -17,9 +17,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NoReturn
 
-from infra.local.build_progress import Progress
-from infra.local.building import POLL_SECONDS, Build, go_needed
-from infra.local.go_toolchain import BuildError, find_go
+from infra.supply.build_progress import Progress
+from infra.supply.building import POLL_SECONDS, Build, go_needed
+from infra.supply.go_toolchain import BuildError, find_go
 
 # Longest first, so that the two that run at once finish at about the same time.
 SERVERS = ("livekit-server", "ferretdb", "victoria-metrics", "vmalert")

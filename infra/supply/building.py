@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.go_modules import overlay
-from infra.local.go_toolchain import ROOT, BuildError, Go, required_version
+from infra.supply.go_modules import overlay
+from infra.supply.go_toolchain import ROOT, BuildError, Go, required_version
 
 SOURCES = ROOT / "docker"
 ROOMS = ("embedded", "tools")

@@ -8,12 +8,12 @@ import os
 import shutil
 from pathlib import Path
 
-from infra.kind.programs import SOURCE
-from infra.kind.rootfs import bootstrap, change_root
-from infra.kind.shell import KindError, run
-from infra.local.binaries import cache_directory
-from infra.local.building import source_of
-from infra.local.go_toolchain import find_go, required_version
+from infra.supply.binaries import cache_directory
+from infra.supply.building import source_of
+from infra.supply.go_toolchain import find_go, required_version
+from infra.supply.offline.programs import SOURCE
+from infra.supply.offline.rootfs import bootstrap, change_root
+from infra.supply.shell import KindError, run
 
 PACKAGES = [
     "systemd",

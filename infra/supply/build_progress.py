@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from infra.local.building import Build
+from infra.supply.building import Build
 
 LINE_EVERY_SECONDS = 15
 

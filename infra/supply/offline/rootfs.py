@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.kind.cached import once
-from infra.kind.shell import run, which
+from infra.supply.cached import once
+from infra.supply.shell import run, which
 
 SUITE = "bookworm"
 DEBOOTSTRAP_SECONDS = 1800

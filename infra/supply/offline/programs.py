@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.kind.cached import key_of, once
-from infra.kind.shell import KindError, run
-from infra.local.binaries import cache_directory
-from infra.local.building import FLAGS, linker_flags
-from infra.local.go_toolchain import ROOT, find_go, required_version
+from infra.supply.binaries import cache_directory
+from infra.supply.building import FLAGS, linker_flags
+from infra.supply.cached import key_of, once
+from infra.supply.go_toolchain import ROOT, find_go, required_version
+from infra.supply.shell import KindError, run
 
 SOURCE = ROOT / "docker" / "kind"
 # One `go build` each: together they would meet two spellings of one import path (local-path-provisioner's logrus).

@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from infra.local.go_toolchain import BuildError, Go
+from infra.supply.go_toolchain import BuildError, Go
 
 
 def module_directory(go: Go, source: Path, module: str) -> Path:

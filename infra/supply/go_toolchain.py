@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.lock_groups import ROOT, BuildError, installed
+from infra.supply.lock_groups import ROOT, BuildError, installed
 
 __all__ = ["ROOT", "BuildError", "Go", "Version", "find_go", "parse_version", "required_version"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from infra.kind.shell import KindError, run, which
+from infra.supply.shell import KindError, run, which
 
 # Which Debian package brings which program.
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "debootstrap": "debootstrap", "runc": "runc"}

@@ -1,7 +1,7 @@
 """The Pulumi engine that this project builds where no release of it can be had: a directory to put first on PATH.
 
-`python -m infra.local.pulumi_engine` prints it. It holds `pulumi`, the Kubernetes plugin, the Python language host,
-which is older than the engine, and what makes up for its age: the script with which it starts a program (from the
+`python -m infra.supply.offline.pulumi_engine` prints it. It holds `pulumi`, the Kubernetes plugin, the Python language
+host, which is older than the engine, and what makes up for its age: the script with which it starts a program (from the
 engine's own module), a `python` that it asks for packages, and a runtime named `venv` for policy packs, which it cannot
 start.
 """
@@ -16,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.local.binaries import build_missing, cache_directory
-from infra.local.building import go_needed, source_of
-from infra.local.go_modules import module_directory
-from infra.local.go_toolchain import BuildError, find_go
+from infra.supply.binaries import build_missing, cache_directory
+from infra.supply.building import go_needed, source_of
+from infra.supply.go_modules import module_directory
+from infra.supply.go_toolchain import BuildError, find_go
 
 PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 SDK = "github.com/pulumi/pulumi/sdk/v3"

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from infra.kind.archives import Image, LayerWriter, write
-from infra.kind.cached import key_of
-from infra.kind.engine import Engine
-from infra.kind.packages import need
-from infra.kind.rootfs import python_base
-from infra.local.binaries import binary, cache_directory
-from infra.local.building import source_of
-from infra.local.go_toolchain import ROOT
+from infra.supply.binaries import binary, cache_directory
+from infra.supply.building import source_of
+from infra.supply.cached import key_of
+from infra.supply.go_toolchain import ROOT
+from infra.supply.offline import rootfs
+from infra.supply.offline.archives import Image, LayerWriter, write
+from infra.supply.offline.engine import Engine
+from infra.supply.offline.packages import need
+from infra.supply.offline.rootfs import python_base
 
 LIVEKIT = "livekit/livekit-server"
 FERRETDB = "agent-datastores/ferretdb"
@@ -46,7 +47,7 @@ class Images:
 def build(engine: Engine, *, offline: bool) -> Images:
     """Everything that has to be built and loaded. What has been built from the same content is not built again."""
     made: dict[str, Callable[[Engine, str], None]] = {}
-    recipe = key_of(Path(__file__), Path(__file__).with_name("rootfs.py"))
+    recipe = key_of(Path(__file__), Path(rootfs.__file__))
     if offline:
         need("debootstrap", offline=True)
         made = {
@@ -87,7 +88,7 @@ def from_programs(engine: Engine, name: str, *programs: Path) -> None:
 
 
 def _base(engine: Engine) -> str:
-    key = key_of(Path(__file__).with_name("rootfs.py"))
+    key = key_of(Path(rootfs.__file__))
     name = f"localhost/agent-python-base:{key}"
     if not engine.has_image(name):
         print("  base image: Debian with Python", flush=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import psutil
 
-from infra.kind.packages import need
-from infra.kind.shell import KindError, run, which
-from infra.local.binaries import cache_directory
-from infra.local.go_toolchain import ROOT
+from infra.supply.binaries import cache_directory
+from infra.supply.go_toolchain import ROOT
+from infra.supply.offline.packages import need
+from infra.supply.shell import KindError, run, which
 
 START_SECONDS = 60
 STOP_SECONDS = 30

@@ -13,15 +13,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from infra.kind import node_rootfs
-from infra.kind.archives import Image, Layer, LayerWriter, write
-from infra.kind.cached import key_of
-from infra.kind.engine import Engine
-from infra.kind.packages import need
-from infra.kind.programs import SOURCE, programs
-from infra.kind.shell import run
-from infra.kind.tool_layers import binaries_layer, iptables_layer, shell_layer
-from infra.local.binaries import binary, cache_directory
+from infra.supply.binaries import binary, cache_directory
+from infra.supply.cached import key_of
+from infra.supply.offline import node_rootfs
+from infra.supply.offline.archives import Image, Layer, LayerWriter, write
+from infra.supply.offline.engine import Engine
+from infra.supply.offline.packages import need
+from infra.supply.offline.programs import SOURCE, programs
+from infra.supply.offline.tool_layers import binaries_layer, iptables_layer, shell_layer
+from infra.supply.shell import run
 
 KUBERNETES = "v1.34.4"
 REGISTRY = "registry.k8s.io"

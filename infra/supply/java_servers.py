@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.binaries import cache_directory
-from infra.local.go_toolchain import ROOT
-from infra.local.lock_groups import BuildError, installed
+from infra.supply.binaries import cache_directory
+from infra.supply.go_toolchain import ROOT
+from infra.supply.lock_groups import BuildError, installed
 
 SOURCES = ROOT / "docker" / "embedded"
 # Enough for a few small indexes; both would take half of the machine's memory by default.

@@ -1,0 +1,1 @@
+"""What is built from package registries where no container registry is reached."""
