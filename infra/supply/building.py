@@ -1,4 +1,4 @@
-"""Builds one pinned Go program, a folder of `docker/embedded/` or `docker/tools/`, into the cache, once per content.
+"""Builds one pinned Go program, a folder of `docker/offline/`'s rooms, into the cache, once per content.
 
 A build is keyed by what goes into it: sources, go.sum's hashes, flags, platform; not Go's patch version.
 The kernel holds the lock (flock), so a run that is killed blocks nobody; the binary appears in one rename.
@@ -26,7 +26,7 @@ from pathlib import Path
 from infra.supply.go_modules import overlay
 from infra.supply.go_toolchain import ROOT, BuildError, Go, required_version
 
-SOURCES = ROOT / "docker"
+SOURCES = ROOT / "docker" / "offline"
 ROOMS = ("embedded", "tools")
 # -buildvcs=false: the binary depends on the key's content alone, not on the state of the checkout around it.
 FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")

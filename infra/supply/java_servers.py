@@ -18,7 +18,7 @@ from infra.supply.binaries import cache_directory
 from infra.supply.go_toolchain import ROOT
 from infra.supply.lock_groups import BuildError, installed
 
-SOURCES = ROOT / "docker" / "embedded"
+SOURCES = ROOT / "docker" / "offline" / "embedded"
 # Enough for a few small indexes; both would take half of the machine's memory by default.
 HEAP = ("-Xms256m", "-Xmx256m")
 
@@ -39,7 +39,7 @@ class JavaServer:
 
 
 def java_server(name: str) -> JavaServer:
-    """Build `docker/embedded/<name>/` unless it is cached. Blocks, for a minute or two when nothing is.
+    """Build `docker/offline/embedded/<name>/` unless it is cached. Blocks, for a minute or two when nothing is.
 
     Raises BuildError, whose message is for the person at the terminal, when it cannot be had.
     """

@@ -1,4 +1,4 @@
-"""A MongoDB-wire server: FerretDB with SQLite files (docker/embedded/ferretdb says what it lacks)."""
+"""A MongoDB-wire server: FerretDB with SQLite files (docker/offline/embedded/ferretdb says what it lacks)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from infra.supply.shell import KindError, run, which
 
 START_SECONDS = 60
 STOP_SECONDS = 30
-# Bit 24 of the bounding set. Where a sandbox lacks it, runc refuses every privileged container: see docker/kind/.
+# Bit 24 of the bounding set. Where a sandbox lacks it, runc refuses every privileged container: see docker/offline.
 CAP_SYS_RESOURCE = 24
 
 
@@ -85,7 +85,7 @@ def start(*, offline: bool) -> Engine:
         "--default-address-pool", "base=10.88.0.0/16,size=24",
     ]  # fmt: skip
     if not _may_raise_limits():
-        wrapper = ROOT / "docker" / "kind" / "runc-without-sys-resource"
+        wrapper = ROOT / "docker" / "offline" / "kind" / "runc-without-sys-resource"
         command += ["--add-runtime", f"bounded={wrapper}", "--default-runtime", "bounded"]
     pid = _spawn([str(part) for part in command], home / "dockerd.log")
     deadline = time.monotonic() + START_SECONDS

@@ -26,7 +26,7 @@ from infra.supply.shell import run
 KUBERNETES = "v1.34.4"
 REGISTRY = "registry.k8s.io"
 HERE = Path(__file__).parent
-# What decides the image's content beside docker/kind.
+# What decides the image's content beside docker/offline/kind.
 RECIPE = ("archives.py", "node_image.py", "node_rootfs.py", "rootfs.py", "tool_layers.py")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

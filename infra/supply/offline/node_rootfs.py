@@ -93,7 +93,7 @@ def _copy_base_files(root: Path) -> None:
 
 
 def _kind_module() -> Path:
-    """Where the Go command keeps the kind module, whose version docker/tools/kind pins."""
+    """Where the Go command keeps the kind module, whose version docker/offline/tools/kind pins."""
     tool = source_of("kind")
     go = find_go(required_version(SOURCE / "go.mod"), cache_directory())
     told = run(

@@ -1,4 +1,4 @@
-"""The programs of the node image, compiled from docker/kind: Kubernetes, etcd, CoreDNS, network and storage."""
+"""The programs of the node image, compiled from docker/offline/kind: Kubernetes, etcd, CoreDNS, network and storage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.supply.cached import key_of, once
 from infra.supply.go_toolchain import ROOT, find_go, required_version
 from infra.supply.shell import KindError, run
 
-SOURCE = ROOT / "docker" / "kind"
+SOURCE = ROOT / "docker" / "offline" / "kind"
 # One `go build` each: together they would meet two spellings of one import path (local-path-provisioner's logrus).
 PACKAGES = (
     "./hyperkube",
