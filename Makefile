@@ -69,7 +69,7 @@ bench: setup servers ## The solver against 10 000 random fleets; the agent again
 	@$(RUN) -m tests.model --docs
 	@$(RUN) -m tests.benchmarks --docs $(ARGS)
 
-# OFFLINE=1, as root: for machines that reach no container registry; infra/kind/README.md says what is built then.
+# OFFLINE=1, as root: for machines that reach no container registry; infra/supply/README.md says what is built then.
 kind-up: setup ## A kind cluster with the whole stack, until a first call is answered ([OFFLINE=1])
 	@$(RUN) -m infra.kind up
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,18 +14,18 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from infra.kind import cluster, dashboards, deploy, install
+from infra.kind import cluster, dashboards, deploy, installed
+from infra.kind.errors import KindError
 from infra.local.__main__ import until_signalled
 from infra.local.caller import Caller, Outcome
 from infra.local.chat import chat
 from infra.local.conversation import Line
 from infra.local.errors import LocalError
-from infra.supply import images
+from infra.supply import engine
 from infra.supply.binaries import build_missing, unwind_on_signals
-from infra.supply.go_toolchain import BuildError
-from infra.supply.offline import engine, node_image
-from infra.supply.offline.pulumi_engine import engine_directory
-from infra.supply.shell import KindError
+from infra.supply.choice import chosen
+from infra.supply.errors import BuildError
+from infra.supply.shell import CommandFailed
 
 NEXT = """\
 a call:      python -m infra.kind call
@@ -34,29 +33,32 @@ the cluster: export KUBECONFIG={kubeconfig}; kubectl -n {namespace} get pods
 the stack:   its state, config and passphrase are in {state}
 dashboards:  {dashboards}
 make kind-down removes all of it"""
-OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
+SUPPLY = chosen()
 
 
 def up() -> None:
     """Everything, until a first call has been answered."""
     with phase("engine"):
-        docker = engine.start(offline=OFFLINE)
+        docker = SUPPLY.engine()
     with phase("images"):
-        made = images.build(docker, offline=OFFLINE)
+        made = SUPPLY.images(docker)
     with phase("cluster"):
-        there = cluster.up(docker, offline=OFFLINE)
+        there = cluster.up(docker, SUPPLY)
     with phase("load"):
         there.load(made.names)
     with phase("pulumi up"):
-        stack = deploy.deploy(there, made, offline=OFFLINE)
+        stack = deploy.deploy(there, made, SUPPLY)
     with phase("dashboards"):
         opened = dashboards.install(there, made.tags)
     with phase("first call"):
-        asyncio.run(first_call(install.line(there, deploy.WORKER_SECRET)))
+        asyncio.run(first_call(installed.line(there, deploy.WORKER_SECRET)))
     print(stack.run("stack", "output", "budget_table").text)
     print(
         NEXT.format(
-            namespace=install.NAMESPACE, kubeconfig=there.kubeconfig, state=stack.directory, dashboards=opened
+            namespace=installed.NAMESPACE,
+            kubeconfig=there.kubeconfig,
+            state=stack.directory,
+            dashboards=opened,
         )
     )
 
@@ -66,7 +68,7 @@ def call() -> None:
     there = _cluster()
     if there is None:
         raise KindError("no cluster: `make kind-up` makes one")
-    line = install.line(there, deploy.WORKER_SECRET)
+    line = installed.line(there, deploy.WORKER_SECRET)
     asyncio.run(until_signalled(chat(Console(), line, "the kind cluster")))
 
 
@@ -82,12 +84,8 @@ def down() -> None:
 def build() -> None:
     """All that takes long, without a cluster; what is cached is not built again. Prints the images' names."""
     build_missing(["kind", "helm"])
-    docker = engine.start(offline=OFFLINE)
-    made = images.build(docker, offline=OFFLINE).names
-    if OFFLINE:
-        engine_directory()
-        made.append(node_image.node_image(docker))
-    print(*made, sep="\n")
+    docker = SUPPLY.engine()
+    print(*SUPPLY.everything(docker), sep="\n")
 
 
 def status() -> None:
@@ -110,7 +108,7 @@ async def first_call(line: Line) -> None:
     if result.outcome is not Outcome.ANSWERED:
         raise KindError(
             f"the first call was {result.outcome}: {result.detail}\n"
-            f"  the workers' logs: kubectl -n {install.NAMESPACE} logs deployment/{install.FLEET}"
+            f"  the workers' logs: kubectl -n {installed.NAMESPACE} logs deployment/{installed.FLEET}"
         )
 
 
@@ -139,7 +137,7 @@ def main() -> int:
     unwind_on_signals()
     try:
         COMMANDS[command]()
-    except (KindError, BuildError, LocalError) as error:
+    except (KindError, BuildError, CommandFailed, LocalError) as error:
         print(f"kind {command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

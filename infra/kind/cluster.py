@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.supply.binaries import binary, cache_directory
+from infra.kind.errors import KindError
+from infra.supply.binaries import binary
 from infra.supply.cached import one_at_a_time
-from infra.supply.offline import node_image
-from infra.supply.offline.engine import Engine
-from infra.supply.shell import KindError, run
+from infra.supply.choice import Supply
+from infra.supply.engine import Engine
+from infra.supply.places import cache_directory
+from infra.supply.shell import CommandFailed, run
 
 NAME = os.environ.get("KIND_CLUSTER", "agent-datastores")
 WORKERS = 2
@@ -34,9 +37,6 @@ nodes:
 )
 CREATE_SECONDS = 600
 READY_SECONDS = 300
-# kind gives its network plugin a tenth of a core. Ours answers for every new connection and runs iptables besides:
-# lookups take 0.04 s with a core, 0.2 s with a tenth (p99, measured).
-NETWORK_PLUGIN_CPU = "1"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", "--output=json", *arguments))
         return found
 
+    def secret(self, namespace: str, name: str) -> dict[str, str]:
+        """A Secret's texts; empty where there is none."""
+        found = self.get("secrets", "--namespace", namespace, f"--field-selector=metadata.name={name}")
+        data: dict[str, str] = found["items"][0].get("data", {}) if found["items"] else {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
     def apply(self, objects: Sequence[dict[str, Any]]) -> None:
         """Make or change these; through standard input, so that a Secret stands in no argument."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -99,7 +105,7 @@ def exists(engine: Engine) -> bool:
     return NAME in _clusters(engine)
 
 
-def up(engine: Engine, *, offline: bool) -> Cluster:
+def up(engine: Engine, supply: Supply) -> Cluster:
     """The cluster, made where there is none, started where its nodes are stopped, with every node ready.
 
     Raises KindError when it does not come up; what was half made is removed.
@@ -110,7 +116,7 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
             start_stopped_nodes(cluster)
             cluster.kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", cluster.kubeconfig)
         else:
-            _create(cluster, offline=offline)
+            _create(cluster, supply)
     try:
         cluster.kubectl(
             "wait",
@@ -120,15 +126,15 @@ def up(engine: Engine, *, offline: bool) -> Cluster:
             f"--timeout={READY_SECONDS}s",
             within=READY_SECONDS,
         )
-        if offline:
-            limit = f"--limits=cpu={NETWORK_PLUGIN_CPU}"
+        if supply.network_plugin_cpu:
+            limit = f"--limits=cpu={supply.network_plugin_cpu}"
             cluster.kubectl("-n", "kube-system", "set", "resources", "daemonset/kindnet", limit)
         for kind, name in (("deployment", "coredns"), ("daemonset", "kindnet"), ("daemonset", "kube-proxy")):
             cluster.kubectl(
                 "-n", "kube-system", "rollout", "status", f"{kind}/{name}", f"--timeout={READY_SECONDS}s",
                 within=READY_SECONDS,
             )  # fmt: skip
-    except KindError as error:
+    except CommandFailed as error:
         raise KindError(
             f"{error}\n  a look inside: docker exec {cluster.control_plane} journalctl --unit kubelet --lines 50"
         ) from error
@@ -145,7 +151,7 @@ def down(engine: Engine) -> list[str]:
     cluster.kubeconfig.unlink(missing_ok=True)
     others = _clusters(engine)
     if not others:
-        with contextlib.suppress(KindError):  # there is none, or containers of somebody else's are on it
+        with contextlib.suppress(CommandFailed):  # there is none, or containers of somebody else's are on it
             engine.docker("network", "rm", "kind")
     return others
 
@@ -155,15 +161,15 @@ def _clusters(engine: Engine) -> list[str]:
     return run([binary("kind"), "get", "clusters"], env=engine.environment).split()
 
 
-def _create(cluster: Cluster, *, offline: bool) -> None:
-    image: list[str | Path] = ["--image", node_image.node_image(cluster.engine)] if offline else []
+def _create(cluster: Cluster, supply: Supply) -> None:
+    image = supply.node_image(cluster.engine)
     print("  cluster: creating", flush=True)
     arguments: list[str | Path] = [
         "--name",
         NAME,
         "--kubeconfig",
         cluster.kubeconfig,
-        *image,
+        *(["--image", image] if image else []),
         "--config",
         "/dev/stdin",
     ]

@@ -9,10 +9,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from infra.kind.cluster import DASHBOARDS_NODE_PORT, Cluster
-from infra.kind.install import NAMESPACE, rolled_out
+from infra.kind.errors import KindError
+from infra.kind.installed import NAMESPACE, rolled_out
 from infra.local.servers.metrics_store import DASHBOARDS_PAGE
 from infra.monitoring.dashboards.vmui import VMUI_DIRECTORY
-from infra.supply.shell import KindError
+from infra.supply.shell import CommandFailed
 
 MANIFEST = Path(__file__).with_name("metrics-store.yaml")
 NAME = "metrics-store"
@@ -34,7 +35,7 @@ def address(cluster: Cluster) -> str:
     """Where this machine's browser opens them. Raises KindError where the cluster has no port for them."""
     try:
         published = cluster.engine.docker("port", cluster.control_plane, f"{DASHBOARDS_NODE_PORT}/tcp")
-    except KindError as error:
+    except CommandFailed as error:
         raise KindError(
             "this cluster was made without a port for its dashboards: `make kind-down`, then up again"
         ) from error

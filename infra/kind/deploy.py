@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from infra.config import ConfigError
 from infra.config.stackfile import read_stack_file
 from infra.kind.cluster import NAME, Cluster
-from infra.kind.install import STACK, server_values
+from infra.kind.errors import KindError
+from infra.kind.installed import STACK, server_values
 from infra.kind.pulumi_stack import PROGRAM, PulumiStack
 from infra.stack.components.charts import merged
-from infra.supply import images as built
-from infra.supply.binaries import cache_directory
-from infra.supply.go_toolchain import ROOT
-from infra.supply.offline.pulumi_engine import engine_directory, environment, policy_pack
-from infra.supply.shell import KindError
+from infra.supply.choice import Supply
+from infra.supply.images import AGENT, Images
+from infra.supply.places import cache_directory
 
 STACK_NAME = "kind-cluster"
 WORKER_SECRET = "agent-worker"  # noqa: S105  # a Secret's name
@@ -28,20 +26,20 @@ def directory() -> Path:
     return cache_directory() / "kind" / f"{NAME}.pulumi"
 
 
-def deploy(cluster: Cluster, images: built.Images, *, offline: bool) -> PulumiStack:
+def deploy(cluster: Cluster, images: Images, supply: Supply) -> PulumiStack:
     """`pulumi up`, shown while it runs; returns the stack, for its outputs. A second run changes nothing.
 
-    Raises KindError.
+    Raises KindError, BuildError.
     """
-    stack = kind_stack(cluster, offline=offline)
-    stack.configure(kind_values(images, offline=offline))
+    stack = kind_stack(cluster, supply)
+    stack.configure(kind_values(images))
     answer = stack.up(show=True)
     if answer.status != 0:
         raise KindError(f"pulumi up: exit status {answer.status}, for what it says above")
     return stack
 
 
-def kind_values(images: built.Images, *, offline: bool) -> dict[str, Any]:
+def kind_values(images: Images) -> dict[str, Any]:
     """The config of the stack file, with the images as they were built here. Raises KindError."""
     try:
         values, problems = read_stack_file(STACK)
@@ -50,8 +48,8 @@ def kind_values(images: built.Images, *, offline: bool) -> dict[str, Any]:
     if problems:
         raise KindError("\n  ".join(str(one) for one in problems))
     deployment = {
-        "image": {"repository": built.AGENT, "tag": images.tags[built.AGENT]},
-        "values": server_values(images.tags, offline=offline),
+        "image": {"repository": AGENT, "tag": images.tags[AGENT]},
+        "values": server_values(images),
     }
     return merged(values, {"deployment": deployment})
 
@@ -61,25 +59,8 @@ def forget() -> None:
     shutil.rmtree(directory(), ignore_errors=True)
 
 
-def _built_engine(workspace: Path) -> tuple[dict[str, str], Path]:
-    """Environment and policy pack for the engine and the plugin built from their Go modules.
-
-    Raises BuildError.
-    """
-    own = environment(engine_directory(), Path(sys.executable))
-    own["PULUMI_HOME"] = str(workspace / "home")
-    return own, policy_pack(PROGRAM / "policy", ROOT / ".venv", workspace / "policy")
-
-
-def kind_stack(cluster: Cluster, *, offline: bool) -> PulumiStack:
-    """The stack of this cluster, there or not yet. Raises KindError where there is no engine, BuildError."""
-    if offline:
-        own, pack = _built_engine(directory())
-    elif shutil.which("pulumi"):
-        own, pack = {}, PROGRAM / "policy"
-    else:
-        raise KindError(
-            "pulumi: not found; install it (https://www.pulumi.com/docs/iac/download-install/) and uv, or, without a\n"
-            "  container registry, OFFLINE=1 builds the engine from its Go module"
-        )
-    return PulumiStack(directory(), STACK_NAME, own | {"KUBECONFIG": str(cluster.kubeconfig)}, pack)
+def kind_stack(cluster: Cluster, supply: Supply) -> PulumiStack:
+    """The stack of this cluster, there or not yet. Raises BuildError where there is no engine."""
+    environment = supply.pulumi(directory()) | {"KUBECONFIG": str(cluster.kubeconfig)}
+    pack = supply.policy_pack(PROGRAM / "policy", directory() / "policy")
+    return PulumiStack(directory(), STACK_NAME, environment, pack)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.config.problems import NAMESPACE
-from infra.supply.go_toolchain import ROOT
+from infra.supply.places import ROOT
 
 PROGRAM = ROOT / "infra"
 SECRETS = tuple(

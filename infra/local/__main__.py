@@ -24,7 +24,7 @@ from infra.local.servers import further
 from infra.local.state import find
 from infra.local.up import up
 from infra.supply.binaries import SERVERS, build_missing
-from infra.supply.go_toolchain import BuildError
+from infra.supply.errors import BuildError
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
 CALLS = 24

@@ -8,7 +8,6 @@ stopped it.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import signal
 import sys
 import threading
@@ -19,7 +18,9 @@ from typing import NoReturn
 
 from infra.supply.build_progress import Progress
 from infra.supply.building import POLL_SECONDS, Build, go_needed
-from infra.supply.go_toolchain import BuildError, find_go
+from infra.supply.errors import BuildError
+from infra.supply.go_toolchain import find_go
+from infra.supply.places import cache_directory
 
 # Longest first, so that the two that run at once finish at about the same time.
 SERVERS = ("livekit-server", "ferretdb", "victoria-metrics", "vmalert")
@@ -28,11 +29,6 @@ VALKEY = "valkey-server"
 # Go compiles on every core by itself; a second build fills the gaps of the first (downloads, the linker's
 # single thread), a third would only cost memory.
 AT_ONCE = 2
-
-
-def cache_directory() -> Path:
-    """The per-user cache of this project; the Makefile keeps uv in the same place."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agent-datastores"
 
 
 def binary(name: str) -> Path:

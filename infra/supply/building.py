@@ -23,8 +23,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.supply.errors import BuildError
 from infra.supply.go_modules import overlay
-from infra.supply.go_toolchain import ROOT, BuildError, Go, required_version
+from infra.supply.go_toolchain import Go, required_version
+from infra.supply.places import ROOT
 
 SOURCES = ROOT / "docker" / "offline"
 ROOMS = ("embedded", "tools")

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.supply.binaries import cache_directory
+from infra.supply.places import cache_directory
 
 # What is made by files that were moved, and is the same: its key now, and the one by which it is in caches already.
 # A line is of no use, and goes, when what it names is changed.
 KNOWN_AS: dict[str, str] = {
-    "fa1f778b47b1": "44f2cc8e26c9",  # the kind node's image
+    "6cf0fff67357": "44f2cc8e26c9",  # the kind node's image
     "707d70d8a3f6": "02d33f25481b",  # Debian with Python
-    "8482dc6f24df": "1f7fc002eca4",  # the servers' images
-    "6f5e8ff6b86d58b0": "39d249784912a7a1",  # schemas of Kubernetes
+    "c9e2edbb7183": "1f7fc002eca4",  # the servers' images
+    "29cfee5da3190009": "39d249784912a7a1",  # schemas of Kubernetes
 }
 
 

@@ -6,7 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from infra.supply.go_toolchain import BuildError, Go
+from infra.supply.errors import BuildError
+from infra.supply.go_toolchain import Go
 
 
 def module_directory(go: Go, source: Path, module: str) -> Path:

@@ -13,9 +13,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.supply.lock_groups import ROOT, BuildError, installed
-
-__all__ = ["ROOT", "BuildError", "Go", "Version", "find_go", "parse_version", "required_version"]
+from infra.supply.errors import BuildError
+from infra.supply.lock_groups import installed
 
 Version = tuple[int, ...]
 

@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.supply.binaries import cache_directory
-from infra.supply.go_toolchain import ROOT
-from infra.supply.lock_groups import BuildError, installed
+from infra.supply.errors import BuildError
+from infra.supply.lock_groups import installed
+from infra.supply.places import ROOT, cache_directory
 
 SOURCES = ROOT / "docker" / "offline" / "embedded"
 # Enough for a few small indexes; both would take half of the machine's memory by default.

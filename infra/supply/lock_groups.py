@@ -10,11 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class BuildError(Exception):
-    """A program cannot be had; the message is for the person at the terminal and says what to do."""
+from infra.supply.errors import BuildError
+from infra.supply.places import ROOT
 
 
 def installed(group: str, cache: Path) -> Path:

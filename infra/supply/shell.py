@@ -10,8 +10,8 @@ from pathlib import Path
 LAST_LINES = 15
 
 
-class KindError(Exception):
-    """The cluster cannot be made or used; the message is for the person at the terminal and says what to do."""
+class CommandFailed(Exception):
+    """What failed, and its last words."""
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
     within: float = 600,
     cwd: Path | None = None,
 ) -> str:
-    """What the command writes to standard output. Raises KindError when it fails or takes more than `within` s."""
+    """What the command writes to standard output. Raises CommandFailed when it fails or takes more than `within` s."""
     name = " ".join(str(word) for word in command[:3])
     try:
         # Never the terminal: `docker exec --interactive` would take what somebody types for the program after it.
@@ -30,12 +30,12 @@ def run(
             command, env=env, input=stdin or b"", capture_output=True, timeout=within, cwd=cwd, check=False
         )
     except FileNotFoundError:
-        raise KindError(f"{command[0]}: not found") from None
+        raise CommandFailed(f"{command[0]}: not found") from None
     except subprocess.TimeoutExpired:
-        raise KindError(f"{name}: not done within {within:g} s") from None
+        raise CommandFailed(f"{name}: not done within {within:g} s") from None
     if done.returncode != 0:
         said = (done.stderr + done.stdout).decode(errors="replace").strip().splitlines()
-        raise KindError("\n  ".join([f"{name}: exit status {done.returncode}", *said[-LAST_LINES:]]))
+        raise CommandFailed("\n  ".join([f"{name}: exit status {done.returncode}", *said[-LAST_LINES:]]))
     return done.stdout.decode(errors="replace")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.supply.binaries import cache_directory
+from infra.supply.places import cache_directory
 from tests.charts.render import ROOT
 from tests.charts.scenarios import SCENARIOS
 

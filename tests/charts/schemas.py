@@ -20,9 +20,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from infra.supply.binaries import cache_directory
 from infra.supply.cached import known_as
-from infra.supply.go_toolchain import BuildError, Go, find_go
+from infra.supply.errors import BuildError
+from infra.supply.go_toolchain import Go, find_go
+from infra.supply.places import cache_directory
 
 Schema = dict[str, Any]
 

@@ -10,32 +10,33 @@ from pathlib import Path
 import pytest
 
 from infra.kind import cluster as clusters
-from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import forget, kind_stack
-from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
+from infra.kind.installed import FIRST, FLEET, NAMESPACE
 from infra.kind.pulumi_stack import PulumiStack
-from infra.supply import images
-from infra.supply.offline import engine
-from tests.cluster import logs, page, stacks
+from infra.supply.choice import chosen
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from tests.cluster import install, logs, page, stacks
+from tests.cluster.install import Stack
 from tests.cluster.pulumi_commands import TRANSCRIPT
 from tests.cluster.timeline import table
 from tests.cluster.watching import OUTPUT, WATCHED
 
 BEGAN = time.time()
-OFFLINE = os.environ.get("OFFLINE", "") not in ("", "0")
+SUPPLY = chosen()
 
 
 @pytest.fixture(scope="session")
-def built() -> tuple[engine.Engine, images.Images]:
-    docker = engine.start(offline=OFFLINE)
-    return docker, images.build(docker, offline=OFFLINE)
+def built() -> tuple[Engine, Images]:
+    docker = SUPPLY.engine()
+    return docker, SUPPLY.images(docker)
 
 
 @pytest.fixture(scope="session")
-def cluster(built: tuple[engine.Engine, images.Images]) -> Cluster:
+def cluster(built: tuple[Engine, Images]) -> Cluster:
     docker, made = built
-    there = clusters.up(docker, offline=OFFLINE)
+    there = clusters.up(docker, SUPPLY)
     there.load(made.names)
     return there
 
@@ -68,21 +69,21 @@ def transcript() -> None:
 def stack(bare: Cluster, transcript: None) -> Iterator[PulumiStack]:  # noqa: ARG001
     """Not deployed yet, and gone afterwards."""
     forget()
-    yield kind_stack(bare, offline=OFFLINE)
+    yield kind_stack(bare, SUPPLY)
     delete_namespace(bare)
     forget()
 
 
 @pytest.fixture
-def fast(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
+def fast(built: tuple[Engine, Images], cluster: Cluster) -> Stack:
     """Installed: two workers of two slots, paid for two rollouts within a grace period."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=stacks.FAST))
+    return _installed(cluster, install.stack(built[1], changes=stacks.FAST))
 
 
 @pytest.fixture
-def strict(built: tuple[engine.Engine, images.Images], cluster: Cluster) -> Stack:
+def strict(built: tuple[Engine, Images], cluster: Cluster) -> Stack:
     """Installed: the same promise, rolled strictly."""
-    return _installed(cluster, install.stack(built[1], offline=OFFLINE, changes=stacks.STRICT))
+    return _installed(cluster, install.stack(built[1], changes=stacks.STRICT))
 
 
 def _installed(cluster: Cluster, stack: Stack) -> Stack:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE
-from infra.supply.shell import KindError
+from infra.kind.installed import FLEET, NAMESPACE
+from infra.supply.shell import CommandFailed
 
 ROOM = re.compile(r"\bheld-[0-9a-f]+")
 
@@ -23,7 +23,7 @@ def keep(cluster: Cluster, directory: Path) -> list[Path]:
     where = ("--namespace", NAMESPACE)
     try:
         names = cluster.kubectl("get", "pods", *where, "--output=name").split()
-    except KindError:
+    except CommandFailed:
         return []
     wanted: dict[str, tuple[str, ...]] = {
         name.partition("/")[2]: ("logs", name, "--all-containers", "--timestamps") for name in names
@@ -33,7 +33,7 @@ def keep(cluster: Cluster, directory: Path) -> list[Path]:
     for name, command in wanted.items():
         try:
             text = cluster.kubectl(*command, *where)
-        except KindError as error:
+        except CommandFailed as error:
             text = str(error)
         files.append(directory / f"{name}.txt")
         files[-1].write_text(text, encoding="utf-8")

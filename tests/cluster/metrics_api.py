@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, Stack
+from infra.kind.installed import FLEET
 from infra.stack.components.charts import merged
-from infra.supply import images
 from infra.supply.binaries import build_missing
 from infra.supply.building import source_of
 from infra.supply.cached import key_of
-from infra.supply.offline.engine import Engine
+from infra.supply.engine import Engine
+from infra.supply.offline.server_images import from_programs
 from tests.charts.render import Object, objects, render_one
+from tests.cluster.install import Stack
 
 HERE = Path(__file__).parent
 NAME = "metrics-api"
@@ -27,7 +28,7 @@ READY_SECONDS = 180
 def metrics_api(docker: Engine, cluster: Cluster, stack: Stack) -> Iterator[None]:
     """Serves what the rule of the stack's fleet records. All of it is gone afterwards.
 
-    Raises KindError, BuildError, Refused.
+    Raises CommandFailed, BuildError, Refused.
     """
     image = _image(docker)
     cluster.load([image])
@@ -46,7 +47,7 @@ def _image(docker: Engine) -> str:
     """Of programs built here, wherever it runs: Prometheus's own images would do as well."""
     name = f"agent-datastores/{NAME}:{key_of(*map(source_of, PROGRAMS))}"
     if not docker.has_image(name):
-        images.from_programs(docker, name, *build_missing(PROGRAMS).values())
+        from_programs(docker, name, *build_missing(PROGRAMS).values())
     return name
 
 

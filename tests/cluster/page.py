@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from infra.supply.go_toolchain import ROOT
+from infra.supply.places import ROOT
 
 BEGIN, END = "<!-- written by make e2e-all -->", "<!-- end -->"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE
+from infra.kind.installed import FLEET, NAMESPACE
 
 # Ends the process of one call, and prints how many it ended: of those that LiveKit's fork server made, the first that
 # is connected to MongoDB.

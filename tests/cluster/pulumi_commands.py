@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET
-from infra.kind.install import FLEET, NAMESPACE
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import Answer, PulumiStack
+from tests.cluster import install
 from tests.cluster.load import dropped, load
 from tests.cluster.watching import OUTPUT
 

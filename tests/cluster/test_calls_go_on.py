@@ -8,12 +8,13 @@ import time
 import pytest
 
 from agent.runtime.dispatch import place_call
-from infra.kind import install
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.conversation import Conversation
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import install, pods
+from tests.cluster.install import Stack
 from tests.cluster.test_nodes import drain, ready_on, spread, whole_again
 from tests.cluster.watching import Watch, within_budget
 
@@ -28,7 +29,7 @@ async def test_taken_over(cluster: Cluster, fast: Stack) -> None:
     """The job of a call dies, its caller stays: the watcher has another one go on with what was said."""
     watched = fast.with_fleet(watcher={"enabled": True})
     await asyncio.to_thread(install.release, cluster, watched, FLEET)
-    await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}-watcher")
+    await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}-watcher")
     line, loop = install.line(cluster), asyncio.get_running_loop()
     with Watch(cluster, watched, "taken-over") as watch:
         async with line.api() as livekit:
@@ -84,7 +85,7 @@ async def test_livekit_lost(cluster: Cluster, fast: Stack) -> None:
         finally:
             await asyncio.to_thread(_scale_livekit, cluster, 1)
             await asyncio.to_thread(cluster.kubectl, "uncordon", node)
-        await asyncio.to_thread(install.rolled_out, cluster, "deployment/livekit")
+        await asyncio.to_thread(installed.rolled_out, cluster, "deployment/livekit")
         watch.mark("healed")
         await whole_again(cluster, fast, watch)
     within_budget(watch)

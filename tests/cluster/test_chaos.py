@@ -7,12 +7,12 @@ import asyncio
 import psutil
 import pytest
 
-from infra.kind import install
 from infra.kind.cluster import Cluster
-from infra.kind.install import NAMESPACE, Stack
+from infra.kind.installed import NAMESPACE
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import install, pods
 from tests.cluster.inside import processes_of
+from tests.cluster.install import Stack
 from tests.cluster.load import dropped, load
 from tests.cluster.test_first_install import transcripts
 from tests.cluster.test_rolling import end

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from infra.kind import install
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.eventually import eventually
+from tests.cluster import install
+from tests.cluster.install import Stack
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget

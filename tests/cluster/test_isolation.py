@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
-from infra.supply.shell import KindError
+from infra.kind.installed import FLEET, NAMESPACE
+from infra.supply.shell import CommandFailed
 from tests.cluster import pods
+from tests.cluster.install import Stack
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
 
@@ -46,7 +47,7 @@ def test_pod_security(cluster: Cluster, fast: Stack) -> None:
     """A pod on its node's own network is refused by the API server, whoever asks: the namespace is `restricted`."""
     pod = _pod(fast, "")
     pod["spec"]["hostNetwork"] = True
-    with pytest.raises(KindError, match="violates PodSecurity"):
+    with pytest.raises(CommandFailed, match="violates PodSecurity"):
         cluster.apply([pod])
 
 

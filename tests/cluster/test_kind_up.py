@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.kind import dashboards, install
+from infra.kind import dashboards
 from infra.kind.__main__ import first_call
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, deploy
 from infra.local.eventually import eventually
-from infra.supply import images
-from infra.supply.offline import engine
-from tests.cluster.conftest import OFFLINE
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from tests.cluster import install
+from tests.cluster.conftest import SUPPLY
 from tests.cluster.load import dropped, load
 from tests.cluster.watching import OUTPUT
 from tests.integration.browser import Page, browser
@@ -29,9 +30,9 @@ HELD = "Held against what is granted to the workers that are there"
 
 
 @pytest.mark.usefixtures("stack")
-async def test_kind_up(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
+async def test_kind_up(cluster: Cluster, built: tuple[Engine, Images]) -> None:
     """A first call is answered; the dashboards show open connections against the budget while calls run."""
-    deployed = await asyncio.to_thread(deploy, cluster, built[1], offline=OFFLINE)
+    deployed = await asyncio.to_thread(deploy, cluster, built[1], SUPPLY)
     address = await asyncio.to_thread(dashboards.install, cluster, built[1].tags)
     line = install.line(cluster, WORKER_SECRET)
     await first_call(line)

@@ -13,19 +13,18 @@ import pytest
 
 from infra.budget import solve
 from infra.config import parse_config
-from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import PulumiStack
 from infra.stack.components.charts import merged
 from infra.stack.record import ADOPTED
-from infra.supply import images
-from infra.supply.go_toolchain import ROOT
-from infra.supply.offline import engine
-from infra.supply.offline.pulumi_engine import policy_pack
-from tests.cluster import stacks
-from tests.cluster.conftest import OFFLINE
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from infra.supply.places import ROOT
+from tests.cluster import install, stacks
+from tests.cluster.conftest import SUPPLY
+from tests.cluster.install import Stack
 from tests.cluster.load import load
 from tests.cluster.pulumi_commands import preview, up
 from tests.cluster.test_rolling import end
@@ -40,18 +39,16 @@ RELEASE = "3dacf18"
 
 @pytest.mark.extended
 async def test_next_version(
-    cluster: Cluster, built: tuple[engine.Engine, images.Images], stack: PulumiStack, tmp_path: Path
+    cluster: Cluster, built: tuple[Engine, Images], stack: PulumiStack, tmp_path: Path
 ) -> None:
     """`pulumi up` by three versions, one after the other: replaced is nothing, refused is nothing, lost is no call."""
-    values = merged(
-        kind_values(built[1], offline=OFFLINE), {"fleet": {"max_call_seconds": stacks.MAX_CALL_SECONDS}}
-    )
+    values = merged(kind_values(built[1]), {"fleet": {"max_call_seconds": stacks.MAX_CALL_SECONDS}})
     released = by(tree_of(RELEASE, tmp_path / "release"), stack)
     released.configure(values)
     answer = await up(released)
     assert answer.status == 0, answer.text
     solution = solve(parse_config(values, "kind"))
-    with Watch(cluster, Stack(solution, built[1].tags, OFFLINE), "next-version") as watch:
+    with Watch(cluster, Stack(solution, built[1]), "next-version") as watch:
         async with load(install.line(cluster, WORKER_SECRET)) as calls:
             await calls.hold(solution.fleet.jobs)
             watch.calls(calls.talking)
@@ -96,8 +93,7 @@ def by(tree: Path, stack: PulumiStack) -> PulumiStack:
     """The same stack by another version's program and policy."""
     program = tree / "infra"
     (tree / ".venv").symlink_to(ROOT / ".venv")
-    pack = policy_pack(program / "policy", ROOT / ".venv", tree / "pack") if OFFLINE else program / "policy"
-    return replace(stack, program=program, pack=pack)
+    return replace(stack, program=program, pack=SUPPLY.policy_pack(program / "policy", tree / "pack"))
 
 
 def one_key_more(tree: Path) -> Path:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from infra.kind import cluster as clusters
-from infra.kind import install
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.eventually import eventually
-from infra.supply.shell import KindError
-from tests.cluster import pods
+from infra.supply.shell import CommandFailed
+from tests.cluster import install, pods
 from tests.cluster.counting import PORTS, Counting
+from tests.cluster.install import Stack
 from tests.cluster.load import Load, dropped, load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -52,7 +53,7 @@ async def test_drain(cluster: Cluster, fast: Stack) -> None:
                 await draining
             finally:
                 await calls.end()  # else a drain that failed would be waited for until its own deadline
-                with suppress(KindError):
+                with suppress(CommandFailed):
                     await draining
                 await asyncio.to_thread(cluster.kubectl, "uncordon", node)
     within_budget(watch)
@@ -103,7 +104,7 @@ async def spread(cluster: Cluster, stack: Stack) -> None:
     """A new generation: it spreads over the nodes, wherever an earlier scenario left the one before."""
     changed = stack.with_fleet(podAnnotations={"spread": str(time.time_ns())})
     await asyncio.to_thread(install.release, cluster, changed, FLEET)
-    await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+    await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}")
     await eventually(
         lambda: len(pods.workers(cluster)) == 2, within=60, every=1, what="the one before is gone"
     )
@@ -159,7 +160,7 @@ async def whole_again(cluster: Cluster, stack: Stack, watch: Watch) -> None:
     """The whole promise holds. A worker that was cut off asks LiveKit for work again after pauses that had grown."""
     loop, jobs = asyncio.get_running_loop(), stack.solution.fleet.jobs
     began = loop.time()
-    await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+    await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}")
     while True:
         async with load(install.line(cluster)) as calls:
             await calls.hold(jobs)

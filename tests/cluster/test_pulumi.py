@@ -13,17 +13,15 @@ import pytest
 
 from infra.budget import solve
 from infra.config import parse_config
-from infra.kind import install
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
-from infra.kind.install import FLEET, NAMESPACE
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import SECRETS, PulumiStack
 from infra.local.eventually import eventually
 from infra.stack.components.charts import merged
-from infra.supply import images
-from infra.supply.offline import engine
-from tests.cluster import pods, stacks
-from tests.cluster.conftest import OFFLINE
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from tests.cluster import install, pods, stacks
 from tests.cluster.load import dropped, load
 from tests.cluster.pulumi_commands import answered, destroy, preview, quota, refresh, up
 
@@ -34,12 +32,10 @@ Values = dict[str, Any]
 
 
 @pytest.mark.extended
-async def test_pulumi(
-    cluster: Cluster, built: tuple[engine.Engine, images.Images], stack: PulumiStack
-) -> None:
+async def test_pulumi(cluster: Cluster, built: tuple[Engine, Images], stack: PulumiStack) -> None:
     """One story, in this order."""
     own = {"fleet": {"max_call_seconds": stacks.MAX_CALL_SECONDS}, "deployment": {"data": "keep"}}
-    values = merged(kind_values(built[1], offline=OFFLINE), own)
+    values = merged(kind_values(built[1]), own)
     await refuses_what_a_chart_would_take(stack, values)
     await deploys_once(cluster, stack, values)
     await puts_right_what_was_changed_by_hand(cluster, stack)

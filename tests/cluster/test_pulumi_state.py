@@ -11,26 +11,24 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.kind import install, secrets
 from infra.kind.cluster import Cluster
 from infra.kind.deploy import WORKER_SECRET, kind_values
-from infra.kind.install import FLEET, NAMESPACE
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.kind.pulumi_stack import PulumiStack
 from infra.local.eventually import eventually
 from infra.stack.components.charts import merged
 from infra.stack.components.objects import MANAGER
 from infra.stack.record import RECORD
-from infra.supply import images
-from infra.supply.offline.engine import Engine
-from tests.cluster import pods
-from tests.cluster.conftest import OFFLINE
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from tests.cluster import install, pods, secrets
 from tests.cluster.load import dropped, load
 from tests.cluster.pulumi_commands import answered, destroy, preview, quota, refresh, up
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400, func_only=True)]
 
 Values = dict[str, Any]
-Built = tuple[Engine, images.Images]
+Built = tuple[Engine, Images]
 
 # Of a worker that still has calls; the servers' own are looked at while one of their pods is there.
 GUARDS = {
@@ -59,7 +57,7 @@ CHART = {
 @pytest.mark.extended
 async def test_pulumi_takes_over(cluster: Cluster, built: Built, stack: PulumiStack) -> None:
     """What is there already: somebody's namespace, an `up` that was killed, what `data: keep` has left."""
-    values = merged(kind_values(built[1], offline=OFFLINE), {"deployment": {"data": "keep"}})
+    values = merged(kind_values(built[1]), {"deployment": {"data": "keep"}})
     stack.configure(values)
     await adopts_a_namespace_but_no_password(cluster, stack)
     await goes_on_after_sigkill(cluster, stack)
@@ -72,7 +70,7 @@ async def test_pulumi_beside_others(
 ) -> None:
     """Changes by others, changes in place, and the order of the end."""
     operators = {"operators": {"probe": operator(tmp_path)}}
-    values = merged(kind_values(built[1], offline=OFFLINE), {"deployment": operators})
+    values = merged(kind_values(built[1]), {"deployment": operators})
     stack.configure(values)
     answer = await up(stack)
     assert answer.status == 0, answer.text
@@ -124,7 +122,7 @@ async def leaves_it_alone(cluster: Cluster, stack: PulumiStack, why: str) -> Non
     refused = await up(stack)
     assert refused.status != 0
     assert why in refused.text
-    assert secrets.read(cluster, NAMESPACE, "redis-users")["app-password"] == "theirs"
+    assert cluster.secret(NAMESPACE, "redis-users")["app-password"] == "theirs"
 
 
 async def goes_on_after_sigkill(cluster: Cluster, stack: PulumiStack) -> None:
@@ -162,7 +160,7 @@ async def comes_back_to_what_it_kept(cluster: Cluster, stack: PulumiStack, value
     answer = await up(stack)
     assert answer.status == 0, answer.text
     assert kept == (uids(cluster, "namespace", NAMESPACE), uids(cluster, "configmap", RECORD))
-    assert secrets.read(cluster, NAMESPACE, "redis-users")["app-password"] == "another-one"
+    assert cluster.secret(NAMESPACE, "redis-users")["app-password"] == "another-one"
     assert (await up(stack, "--expect-no-changes")).status == 0
     await answered(cluster, 2)
     assert (await destroy(stack)).status == 0
@@ -212,7 +210,7 @@ async def changes_a_password_in_place(cluster: Cluster, stack: PulumiStack) -> N
     assert "replace" not in shown.text, shown.text
     assert (await up(stack)).status == 0
     assert uids(cluster, "secret", WORKER_SECRET) == before
-    assert "a-new-one" in secrets.read(cluster, NAMESPACE, WORKER_SECRET)["REDIS_URL"]
+    assert "a-new-one" in cluster.secret(NAMESPACE, WORKER_SECRET)["REDIS_URL"]
 
 
 async def protects_and_targets(cluster: Cluster, stack: PulumiStack) -> None:

@@ -7,11 +7,12 @@ import time
 
 import pytest
 
-from infra.kind import install
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, Stack
+from infra.kind.installed import FLEET
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import install, pods
+from tests.cluster.install import Stack
 from tests.cluster.load import Load, dropped, load
 from tests.cluster.watching import Watch, within_budget
 
@@ -51,7 +52,7 @@ async def roll(cluster: Cluster, stack: Stack, watch: Watch) -> None:
     watch.mark("rollout")
     changed = stack.with_fleet(podAnnotations={"rolled": str(time.time_ns())})
     await asyncio.to_thread(install.release, cluster, changed, FLEET)
-    await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+    await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}")
     watch.say(f"rolled in {time.monotonic() - began:.0f} s")
 
 

@@ -8,12 +8,13 @@ import secrets
 
 import pytest
 
-from infra.kind import install
-from infra.kind import secrets as stored
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import install, pods
+from tests.cluster import secrets as stored
+from tests.cluster.install import Stack
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -66,7 +67,7 @@ async def test_rotation(cluster: Cluster, fast: Stack) -> None:
             rotated = fast.with_fleet(secrets={**fast.values()[FLEET]["secrets"], **named})
             watch.mark("rollout")
             await asyncio.to_thread(install.release, cluster, rotated, FLEET)
-            await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+            await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}")
             assert calls.talking == jobs
             await calls.hold(jobs)
             watch.calls(calls.talking)
@@ -119,4 +120,4 @@ def _mongodb(cluster: Cluster, url: str, command: str, user: str, **more: object
 
 
 def _read(cluster: Cluster, name: str) -> dict[str, str]:
-    return stored.read(cluster, NAMESPACE, name)
+    return cluster.secret(NAMESPACE, name)

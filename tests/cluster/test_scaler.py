@@ -9,15 +9,14 @@ import asyncio
 
 import pytest
 
-from infra.kind import install
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.caller import Outcome
 from infra.local.eventually import eventually
-from infra.supply import images
-from infra.supply.offline import engine
-from tests.cluster import pods, stacks
-from tests.cluster.conftest import OFFLINE
+from infra.supply.engine import Engine
+from infra.supply.images import Images
+from tests.cluster import install, pods, stacks
+from tests.cluster.install import Stack
 from tests.cluster.load import dropped, load
 from tests.cluster.metrics_api import metrics_api
 from tests.cluster.watching import Watch, within_budget
@@ -31,9 +30,9 @@ BY_HPA = {"by": "hpa", "scaleDownStabilizationSeconds": 15, "hpa": {"rule": Fals
 
 
 @pytest.mark.extended
-async def test_scaler(cluster: Cluster, built: tuple[engine.Engine, images.Images]) -> None:
+async def test_scaler(cluster: Cluster, built: tuple[Engine, Images]) -> None:
     docker, made = built
-    stack = install.stack(made, offline=OFFLINE, changes=stacks.FAST | ONE_SLOT_FREE)
+    stack = install.stack(made, changes=stacks.FAST | ONE_SLOT_FREE)
     scaled = stack.with_fleet(scaling=BY_HPA)
     install.install(cluster, scaled)
     with metrics_api(docker, cluster, scaled), Watch(cluster, scaled, "scaler") as watch:

@@ -9,12 +9,13 @@ import asyncio
 
 import pytest
 
-from infra.kind import install
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FLEET, NAMESPACE, Stack
+from infra.kind.installed import FLEET, NAMESPACE
 from infra.local.caller import Outcome
 from infra.local.eventually import eventually
-from tests.cluster import pods
+from tests.cluster import install, pods
+from tests.cluster.install import Stack
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -50,7 +51,7 @@ async def test_scaling(cluster: Cluster, fast: Stack) -> None:
             watch.calls(calls.talking)
             await scale(cluster, watch, fleet.max_replicas, ready=1)
             await end(cluster, fast, calls, watch)
-        await asyncio.to_thread(install.rolled_out, cluster, f"deployment/{FLEET}")
+        await asyncio.to_thread(installed.rolled_out, cluster, f"deployment/{FLEET}")
     assert watch.trace.peak == fleet.workers_at_peak
     within_budget(watch)
 

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from infra.kind import install, secrets
 from infra.kind.cluster import Cluster
-from infra.kind.install import FIRST, FLEET, NAMESPACE, Stack
+from infra.kind.installed import FIRST, FLEET, NAMESPACE
 from infra.local.eventually import eventually
+from tests.cluster import install, secrets
+from tests.cluster.install import Stack
 from tests.cluster.test_first_install import transcripts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]

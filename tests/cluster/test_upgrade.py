@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.kind import install
+from infra.kind import installed
 from infra.kind.cluster import Cluster
-from infra.kind.install import FIRST, FLEET, Stack
-from infra.supply.go_toolchain import ROOT
-from tests.cluster import stacks
+from infra.kind.installed import FIRST, FLEET
+from infra.supply.places import ROOT
+from tests.cluster import install, stacks
+from tests.cluster.install import Stack
 from tests.cluster.load import load
 from tests.cluster.test_rolling import end
 from tests.cluster.watching import Watch, within_budget
@@ -26,13 +27,16 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 # Run in that commit's tree: its values are those that its own code writes, for the same stack file.
 VALUES = """
 import json, sys
-from infra.kind import install
+tags, values, changes = json.load(sys.stdin)
 try:
-    from infra.supply import images
+    from infra.kind import images, install
 except ImportError:
-    from infra.kind import images
-tags, offline, changes = json.load(sys.stdin)
-print(json.dumps(install.stack(images.Images(tags), offline=offline, changes=changes).values()))
+    from infra.supply.images import Images
+    from tests.cluster import install
+    stack = install.stack(Images(tags, values), changes=changes)
+else:  # 0.1.0's
+    stack = install.stack(images.Images(tags), offline="mongodb" in values, changes=changes)
+print(json.dumps(stack.values()))
 """
 
 
@@ -49,7 +53,7 @@ async def upgraded(cluster: Cluster, fast: Stack, tree: Path, name: str) -> None
     for chart in (*FIRST, FLEET):
         install.upgrade(cluster, tree / "charts" / chart, values[chart])
     for what in ("statefulset/mongodb", "statefulset/redis", f"deployment/{FLEET}"):
-        install.rolled_out(cluster, what)
+        installed.rolled_out(cluster, what)
     with Watch(cluster, fast, name) as watch:
         async with load(install.line(cluster)) as calls:
             await calls.hold(fast.solution.fleet.jobs)
@@ -64,8 +68,8 @@ async def upgraded(cluster: Cluster, fast: Stack, tree: Path, name: str) -> None
 
 
 def tree_of(commit: str, directory: Path) -> Path:
-    """That commit's program, charts and agent."""
-    packed = _git("archive", commit, "charts", "infra", "agent", "pyproject.toml", "uv.lock")
+    """That commit's program, charts and agent, and what installs them here."""
+    packed = _git("archive", commit, "charts", "infra", "agent", "tests/cluster", "pyproject.toml", "uv.lock")
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(directory, filter="data")
     return directory
@@ -73,7 +77,7 @@ def tree_of(commit: str, directory: Path) -> Path:
 
 def values_of(tree: Path, stack: Stack) -> dict[str, dict[str, object]]:
     """The values that its own code writes for the kind stack."""
-    given = json.dumps([stack.images, stack.offline, stacks.FAST])
+    given = json.dumps([stack.images.tags, stack.images.values, stacks.FAST])
     written = subprocess.run(
         [sys.executable, "-c", VALUES], cwd=tree, input=given, check=True, capture_output=True, text=True
     )

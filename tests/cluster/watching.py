@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from infra.kind.cluster import Cluster
-from infra.kind.install import NAMESPACE, Stack
+from infra.kind.installed import NAMESPACE
 from infra.local.caller import CallResult
 from tests.cluster import timeline
 from tests.cluster.counting import PORTS, Counting
+from tests.cluster.install import Stack
 from tests.cluster.load import dropped
 from tests.cluster.pods import WORKERS
 from tests.model.trace import Header, Mark, Recorder, read

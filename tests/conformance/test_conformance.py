@@ -28,7 +28,7 @@ from infra.budget import solve
 from infra.config import parse_config
 from infra.local.eventually import eventually
 from infra.local.run import Run
-from infra.supply.lock_groups import BuildError
+from infra.supply.errors import BuildError
 from tests.conformance.cases import HEAVY, QUICK, Case, Server
 
 CLOSE_SECONDS = 2.0

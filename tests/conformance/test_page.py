@@ -16,7 +16,8 @@ from agent.runtime import metrics
 from agent.runtime.scope import Scope, lifespan_scope
 from infra.local.eventually import eventually
 from infra.local.run import Run
-from infra.supply.lock_groups import ROOT, BuildError
+from infra.supply.errors import BuildError
+from infra.supply.places import ROOT
 from tests.conformance.cases import HEAVY, QUICK, Server
 
 PAGE = (ROOT / "agent/runtime/datastores/README.md").read_text()

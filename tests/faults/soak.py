@@ -29,7 +29,7 @@ from infra.local.__main__ import LOG_WIDTH, STACK_FILE, count, solved, until_sig
 from infra.local.errors import LocalError
 from infra.local.run import Run
 from infra.supply.binaries import SERVERS, build_missing
-from infra.supply.go_toolchain import BuildError
+from infra.supply.errors import BuildError
 from tests.faults import soak_report
 from tests.faults.soak_callers import Callers
 from tests.faults.soak_load import Load, Totals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from infra.supply.go_toolchain import ROOT
+from infra.supply.places import ROOT
 
 DOCKERFILE = (ROOT / "docker/agent/Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"(?m)^\s*#.*$", "", DOCKERFILE).replace("\\\n", " ")

@@ -17,7 +17,9 @@ import pytest
 from infra.supply import binaries, building, lock_groups
 from infra.supply.binaries import binary, build_missing
 from infra.supply.building import ROOMS, SOURCES, Build, content_hash, go_needed
-from infra.supply.go_toolchain import ROOT, BuildError, parse_version
+from infra.supply.errors import BuildError
+from infra.supply.go_toolchain import parse_version
+from infra.supply.places import ROOT
 
 # Answers `go env`, notes each build, and when told to, stays in it until somebody writes to $HOLD, or fails.
 FAKE_GO = """#!/bin/sh

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.supply.go_toolchain import ROOT
+from infra.supply.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKED = tomllib.loads((ROOT / "uv.lock").read_text())["package"]

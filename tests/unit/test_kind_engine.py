@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from infra.local.eventually import eventually
-from infra.supply.offline.engine import _spawn
+from infra.supply.offline.dockerd import _spawn
 
 
 def test_what_outlives_its_starter_inherits_no_descriptor(tmp_path: Path) -> None:

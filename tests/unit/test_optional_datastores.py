@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from infra.supply.go_toolchain import ROOT
+from infra.supply.places import ROOT
 from tests.unit.test_dependency_groups import brought_by
 
 # Package → what it is imported as.

@@ -13,8 +13,8 @@ from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import accepts_tcp
-from infra.supply.binaries import cache_directory
 from infra.supply.lock_groups import installed
+from infra.supply.places import cache_directory
 
 START_SECONDS = 30.0
 

@@ -1,1 +1,1 @@
-"""What is built from package registries where no container registry is reached."""
+"""Who needs it: a kind cluster on a machine without a container registry (OFFLINE=1). Nobody else runs it."""

@@ -13,14 +13,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from infra.supply.binaries import binary, cache_directory
+from infra.supply.binaries import binary
 from infra.supply.cached import key_of
+from infra.supply.engine import Engine
 from infra.supply.offline import node_rootfs
 from infra.supply.offline.archives import Image, Layer, LayerWriter, write
-from infra.supply.offline.engine import Engine
+from infra.supply.offline.node_programs import SOURCE, programs
 from infra.supply.offline.packages import need
-from infra.supply.offline.programs import SOURCE, programs
 from infra.supply.offline.tool_layers import binaries_layer, iptables_layer, shell_layer
+from infra.supply.places import cache_directory
 from infra.supply.shell import run
 
 KUBERNETES = "v1.34.4"
@@ -46,12 +47,12 @@ def tag() -> str:
 def node_image(engine: Engine) -> str:
     """The tag of the node image in this engine, built where it is missing (about 2 minutes after `programs`).
 
-    Needs root (debootstrap). Raises KindError when a step fails.
+    Needs root (debootstrap). Raises BuildError or CommandFailed when a step fails.
     """
     name = tag()
     if engine.has_image(name):
         return name
-    need("debootstrap", offline=True)
+    need("debootstrap")
     made = programs()
     workspace = Path(tempfile.mkdtemp(dir=cache_directory() / "kind", prefix=".node."))
     try:

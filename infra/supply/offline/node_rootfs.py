@@ -8,12 +8,13 @@ import os
 import shutil
 from pathlib import Path
 
-from infra.supply.binaries import cache_directory
 from infra.supply.building import source_of
+from infra.supply.errors import BuildError
 from infra.supply.go_toolchain import find_go, required_version
-from infra.supply.offline.programs import SOURCE
+from infra.supply.offline.node_programs import SOURCE
 from infra.supply.offline.rootfs import bootstrap, change_root
-from infra.supply.shell import KindError, run
+from infra.supply.places import cache_directory
+from infra.supply.shell import run
 
 PACKAGES = [
     "systemd",
@@ -64,7 +65,7 @@ rm -rf /var/cache/apt/* /var/lib/apt/lists/* /usr/share/{doc,man,locale} /var/lo
 
 
 def make(root: Path, programs: Path) -> None:
-    """Fill `root`. Needs root's rights. Raises KindError."""
+    """Fill `root`. Needs root's rights. Raises BuildError or CommandFailed."""
     bootstrap(root, PACKAGES)
     _copy_base_files(root)
     config = root / "etc/containerd/config.toml"
@@ -103,5 +104,5 @@ def _kind_module() -> Path:
     )
     directory = Path(str(json.loads(told).get("Dir", "")))
     if not directory.is_dir():
-        raise KindError("the module sigs.k8s.io/kind could not be downloaded: network?")
+        raise BuildError("the module sigs.k8s.io/kind could not be downloaded: network?")
     return directory

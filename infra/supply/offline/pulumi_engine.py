@@ -16,10 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.supply.binaries import build_missing, cache_directory
+from infra.supply.binaries import build_missing
 from infra.supply.building import go_needed, source_of
+from infra.supply.errors import BuildError
 from infra.supply.go_modules import module_directory
-from infra.supply.go_toolchain import BuildError, find_go
+from infra.supply.go_toolchain import find_go
+from infra.supply.places import cache_directory
 
 PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 SDK = "github.com/pulumi/pulumi/sdk/v3"

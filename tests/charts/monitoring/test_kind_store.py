@@ -9,7 +9,7 @@ import pytest
 from infra.config import load_config
 from infra.kind import dashboards
 from infra.kind.cluster import CONFIG, DASHBOARDS_NODE_PORT
-from infra.supply.images import METRICS
+from infra.supply.offline.server_images import METRICS
 from tests.charts.render import STACKS, render_chart
 
 BUILT = {f"victoriametrics/{program}": "built-here" for program in METRICS}

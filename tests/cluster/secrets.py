@@ -1,8 +1,7 @@
-"""The Secrets of the stack: made once from the system's randomness, read back for callers, changed for a rotation."""
+"""The Secrets of the stack that helm installs: made once from the system's randomness, changed for a rotation."""
 
 from __future__ import annotations
 
-import base64
 import secrets
 from typing import Any
 
@@ -14,14 +13,6 @@ LIVEKIT_KEYS, REDIS_USERS, MONGODB_USERS, WORKER = (
     "mongodb-users",
     "agent-datastores",
 )
-
-
-def read(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
-    """A Secret's texts; empty where there is none."""
-    found = cluster.get("secrets", "--namespace", namespace, f"--field-selector=metadata.name={name}")
-    items = found["items"]
-    data: dict[str, str] = items[0].get("data", {}) if items else {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def write(cluster: Cluster, namespace: str, name: str, texts: dict[str, str]) -> None:
@@ -44,7 +35,7 @@ def ensure(cluster: Cluster, namespace: str, *, livekit_url: str) -> None:
         "MONGODB_URL": mongodb_url("app", mongodb["app-password"]),
         "REDIS_URL": redis_url("app", redis["app-password"]),
     }
-    if read(cluster, namespace, WORKER) != wanted:
+    if cluster.secret(namespace, WORKER) != wanted:
         write(cluster, namespace, WORKER, wanted)
 
 
@@ -61,7 +52,7 @@ def _passwords() -> dict[str, str]:
 
 
 def _made_once(cluster: Cluster, namespace: str, name: str, texts: dict[str, str]) -> dict[str, str]:
-    there = read(cluster, namespace, name)
+    there = cluster.secret(namespace, name)
     if not there:
         write(cluster, namespace, name, texts)
     return there or texts

@@ -1,4 +1,4 @@
-"""The stack in the cluster: the charts, with the values that the budget wrote and the few that this cluster needs.
+"""The stack by helm, without Pulumi: the charts, with the budget's values and the few that this cluster needs.
 
 Everything is one namespace, whose label has the API server refuse what is not `restricted`.
 """
@@ -18,39 +18,42 @@ from infra.budget import solve
 from infra.budget.solution import Solution
 from infra.config import apply_overrides, load_config
 from infra.handoff.values import helm_values
-from infra.kind import secrets
-from infra.kind.cluster import NAME, Cluster
+from infra.kind import installed
+from infra.kind.cluster import Cluster
+from infra.kind.installed import (
+    AGENT_NAME,
+    FIRST,
+    FLEET,
+    MEDIA_TCP,
+    MEDIA_UDP,
+    NAMESPACE,
+    READY_SECONDS,
+    SIGNAL_PORT,
+    STACK,
+    rolled_out,
+    server_values,
+)
 from infra.local.conversation import Line
-from infra.supply import images as built
-from infra.supply.go_toolchain import ROOT
-from infra.supply.shell import KindError
+from infra.supply.images import AGENT, Images
+from infra.supply.places import ROOT
+from tests.cluster import secrets
 
 CHARTS = ROOT / "charts"
-STACK = ROOT / "infra" / "Pulumi.kind.yaml"
-NAMESPACE = "agents"
-AGENT_NAME = "assistant"
-SIGNAL_PORT, SIGNAL_NODE_PORT, MEDIA_TCP, MEDIA_UDP = 7880, 30880, 30881, 30882
-# A busy machine of two cores, with everything starting at once; a worker waits for its datastores and retries.
-READY_SECONDS = 600
-ON_THE_FIRST_NODE = {"kubernetes.io/hostname": f"{NAME}-worker"}
-FIRST = ("livekit", "mongodb", "redis")
-FLEET = "agent-worker"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What is installed: a solved budget, and images by repository."""
+    """What is installed: a solved budget, and images as they were built."""
 
     solution: Solution
-    images: dict[str, str]
-    offline: bool
+    images: Images
     fleet: dict[str, Any] | None = None
     """Further values of the fleet's chart, for one scenario."""
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Of each chart, by its name."""
         budgets = helm_values(self.solution, ())  # no dashboards are installed here
-        servers = server_values(self.images, offline=self.offline)
+        servers = server_values(self.images)
         named = {
             "livekit": {"keys": {"existingSecret": secrets.LIVEKIT_KEYS}},
             "mongodb": {"auth": {"existingSecret": secrets.MONGODB_USERS}, "persistence": {"size": "1Gi"}},
@@ -68,7 +71,7 @@ class Stack:
     def _fleet(self) -> dict[str, Any]:
         variables = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "MONGODB_URL", "REDIS_URL")
         return {
-            "image": {"repository": built.AGENT, "tag": self.images[built.AGENT]},
+            "image": {"repository": AGENT, "tag": self.images.tags[AGENT]},
             "agentName": AGENT_NAME,
             "secrets": {name: {"existingSecret": secrets.WORKER} for name in variables},
             "networkPolicy": {
@@ -78,26 +81,11 @@ class Stack:
         }
 
 
-def server_values(tags: dict[str, str], *, offline: bool) -> dict[str, dict[str, Any]]:
-    """What this cluster needs of each server's chart, whoever installs it: images as built here, and a place.
-
-    The volumes are on a node's own disk: all servers are on one node, so that the other may be drained or lost.
-    """
-    values: dict[str, dict[str, Any]] = {chart: {"nodeSelector": ON_THE_FIRST_NODE} for chart in FIRST}
-    for chart, repository in (("livekit", built.LIVEKIT), ("redis", built.VALKEY)):
-        if repository in tags:
-            values[chart]["image"] = {"tag": tags[repository]}
-    if offline:
-        values["mongodb"] |= {"engine": "ferretdb", "ferretdb": {"image": {"tag": tags[built.FERRETDB]}}}
-    return values
-
-
-def stack(images: built.Images, *, offline: bool, changes: Mapping[str, object]) -> Stack:
-    """What the stack file asks for, with some dotted keys changed. Raises KindError when it does not fit."""
+def stack(images: Images, *, changes: Mapping[str, object]) -> Stack:
+    """What the stack file asks for, with some dotted keys changed."""
     solution = solve(apply_overrides(load_config(STACK), changes))
-    if not solution.fits:
-        raise KindError(f"{STACK} with {changes}: does not fit")
-    return Stack(solution, images.tags, offline)
+    assert solution.fits, f"{STACK} with {changes}: does not fit"
+    return Stack(solution, images)
 
 
 def install(cluster: Cluster, wanted: Stack) -> None:
@@ -127,33 +115,9 @@ def upgrade(cluster: Cluster, chart: Path, values: dict[str, Any]) -> None:
         cluster.helm("upgrade", "--install", chart.name, chart, *where, within=READY_SECONDS)
 
 
-def rolled_out(cluster: Cluster, what: str, *, within: float = READY_SECONDS) -> None:
-    """Wait for it. Raises KindError with the pods' states and last events when it takes too long."""
-    try:
-        cluster.kubectl(
-            "-n", NAMESPACE, "rollout", "status", what, f"--timeout={within:g}s", within=within + 30
-        )
-    except KindError as error:
-        pods = cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "wide")
-        events = cluster.kubectl("-n", NAMESPACE, "get", "events", "--sort-by=.lastTimestamp").splitlines()
-        raise KindError(
-            "\n  ".join([f"{what} is not ready: {error}", *pods.splitlines(), *events[-12:]])
-        ) from error
-
-
 def line(cluster: Cluster, keys: str = secrets.LIVEKIT_KEYS) -> Line:
-    """Where callers on this machine place calls: the address of the node that runs livekit-server.
-
-    `keys`: the Secret that holds LiveKit's.
-    """
-    pod = "app.kubernetes.io/name=livekit"
-    pods = cluster.get("pods", "--namespace", NAMESPACE, "--selector", pod)["items"]
-    running = [one for one in pods if "deletionTimestamp" not in one["metadata"]]
-    if not running:
-        raise KindError("no pod of livekit-server: run `make kind-up`")
-    texts = secrets.read(cluster, NAMESPACE, keys)
-    url = f"ws://{cluster.address(running[0]['spec']['nodeName'])}:{SIGNAL_NODE_PORT}"
-    return Line(url, texts["LIVEKIT_API_KEY"], texts["LIVEKIT_API_SECRET"], AGENT_NAME)
+    """Where callers place calls. `keys`: the Secret that holds LiveKit's."""
+    return installed.line(cluster, keys)
 
 
 def fingerprint(cluster: Cluster) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.supply.binaries import cache_directory
 from infra.supply.building import FLAGS, linker_flags
 from infra.supply.cached import key_of, once
-from infra.supply.go_toolchain import ROOT, find_go, required_version
-from infra.supply.shell import KindError, run
+from infra.supply.errors import BuildError
+from infra.supply.go_toolchain import find_go, required_version
+from infra.supply.places import ROOT, cache_directory
+from infra.supply.shell import CommandFailed, run
 
 SOURCE = ROOT / "docker" / "offline" / "kind"
 # One `go build` each: together they would meet two spellings of one import path (local-path-provisioner's logrus).
@@ -27,7 +28,7 @@ BUILD_SECONDS = 5400
 def programs() -> Path:
     """The directory that holds them, compiled (about 12 minutes on two cores) unless the cache has them.
 
-    Raises KindError when one does not compile.
+    Raises BuildError when one does not compile.
     """
     return once("programs", key_of(SOURCE, *FLAGS), _build)
 
@@ -44,5 +45,5 @@ def _build(directory: Path) -> None:
                 env=go.environment,
                 within=BUILD_SECONDS,
             )
-        except KindError as error:
-            raise KindError(f"{error}\n  (run it again: what was compiled is kept)") from error
+        except CommandFailed as error:
+            raise BuildError(f"{error}\n  (run it again: what was compiled is kept)") from error
