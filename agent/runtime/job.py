@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from livekit.agents import JobContext
+from livekit.agents import JobContext, JobExecutorType
 from opentelemetry import trace
 
 from agent.runtime import metrics
@@ -197,6 +197,11 @@ class Job:
         logger.info("job closed", extra={"reason": reason, "outcome": outcome, "ended": self._how})
         if not closed:
             self._last_resort.end_process("the job could not close; the kernel closes its sockets")
+        if (
+            self._ctx.proc.executor_type is JobExecutorType.THREAD
+        ):  # `console`, where no process ends with the job
+            self._last_resort.disarm()
+            self._slot.close()
 
     def _end_call(self, how: metrics.Ended, reason: str) -> None:
         if self._over:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from typing import NoReturn
 
 logger = logging.getLogger("agent.runtime")
@@ -22,12 +21,16 @@ class LastResort:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._armed = threading.Event()
+        self._armed, self._disarmed = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, name="last-resort", daemon=True).start()
 
     def arm(self) -> None:
         """Start the clock; later calls change nothing. The process's own end disarms it."""
         self._armed.set()
+
+    def disarm(self) -> None:
+        """For a job that has closed in a process which goes on: LiveKit's `console`."""
+        self._disarmed.set()
 
     @staticmethod
     def end_process(reason: str) -> NoReturn:
@@ -39,9 +42,10 @@ class LastResort:
         flush.join(FLUSH_SECONDS)
         os._exit(EXIT_NOT_CLOSED)
 
-    def _watch(self) -> NoReturn:
+    def _watch(self) -> None:
         self._armed.wait()
-        time.sleep(self._seconds)
+        if self._disarmed.wait(self._seconds):
+            return
         try:
             self.end_process("the job did not end in time")
         finally:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from agent.runtime.errors import SettingsError
 from agent.runtime.settings import WorkerSettings
 
 _owned: list[str] = []
+_of_thread = threading.local()
 
 
 class Ended(StrEnum):
@@ -46,7 +48,8 @@ class Ended(StrEnum):
 
 
 def _process_identifier() -> str:
-    return _owned[-1] if _owned else f"unowned-{os.getpid()}"
+    of_thread: str | None = getattr(_of_thread, "identity", None)
+    return of_thread or (_owned[0] if _owned else f"unowned-{os.getpid()}")
 
 
 @cache
@@ -171,8 +174,12 @@ CLOSE_FAILURES = Counter(
 
 
 def own(identity: str) -> None:
-    """From here on this process's metrics are written under `identity`."""
-    _owned.append(identity)
+    """From here on this process's metrics are written under `identity`; where it has one (LiveKit's `console`, whose
+    job is a thread of the worker), this thread's."""
+    if _owned:
+        _of_thread.identity = identity
+    else:
+        _owned.append(identity)
 
 
 def begin(slot: str, settings: WorkerSettings) -> None:

@@ -63,7 +63,10 @@ class Option:
 
 
 SERVER = (
-    Option("job_executor_type", "`PROCESS` only: a job's datastores are those of its process"),
+    Option(
+        "job_executor_type",
+        "`PROCESS` only: a job's datastores are those of its process. `console` alone sets `THREAD`, by itself",
+    ),
     Option(
         "load_threshold",
         refused="AGENT_SLOTS is the cap; LiveKit's threshold lets bursts past it, and is out of the way (infinite)",

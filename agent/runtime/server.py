@@ -258,6 +258,7 @@ class LifespanServer(CheckedServer):
         self._sweeper_task = asyncio.create_task(sweeper.run(), name="sweeper")
         self._serving = True
         await super().run(devmode=devmode, unregistered=unregistered)
+        await self._leave()  # LiveKit's `console` waits for this alone, and cuts aclose() off
 
     async def drain(self, timeout: Any = NOT_GIVEN) -> None:
         """Drain as LiveKit does; a worker that was stopped before it served has nothing to drain."""
@@ -272,10 +273,13 @@ class LifespanServer(CheckedServer):
             if self._serving:
                 await super().aclose()
         finally:
-            if self._sweeper_task is not None:
-                self._sweeper_task.cancel()
-            if self._worker_owner is not None and not await self._worker_owner.close():
-                LastResort.end_process("the worker lifespan could not be left")
+            await self._leave()
+
+    async def _leave(self) -> None:
+        if self._sweeper_task is not None:
+            self._sweeper_task.cancel()
+        if self._worker_owner is not None and not await self._worker_owner.close():
+            LastResort.end_process("the worker lifespan could not be left")
 
     async def _handle_termination(self, msg: Any) -> None:
         # Who gives a call up while its job is being started is not heard by LiveKit: no process has the job yet.

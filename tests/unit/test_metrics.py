@@ -85,6 +85,41 @@ def test_forty_jobs_on_four_slots(directories: tuple[Path, Path]) -> None:
     assert not list(metrics.glob("*unowned*"))
 
 
+# LiveKit's `console`: the job is a thread of its worker, and both count.
+IN_A_THREAD = """
+import threading
+from agent.runtime import metrics
+from agent.runtime.settings import WorkerSettings
+settings = WorkerSettings.from_environment()
+metrics.install()
+metrics.own("worker-1")
+began, swept, over = threading.Event(), threading.Event(), threading.Event()
+def job():
+    metrics.begin("slot0", settings)
+    metrics.CONNECTIONS.labels("redis", "idle").set(1)
+    began.set()
+    swept.wait(10)
+    metrics.CONNECTIONS.labels("redis", "idle").set(2)
+thread = threading.Thread(target=job)
+thread.start()
+assert began.wait(10)
+metrics.JOBS_RUNNING.labels("assistant").set(0)
+metrics.CONNECTIONS.labels("redis", "idle").set(5)
+swept.set()
+thread.join()
+metrics.JOB_SLOTS.labels("assistant").set(4)
+"""
+
+
+def test_a_job_that_is_a_thread_has_gauges_of_its_own(directories: tuple[Path, Path]) -> None:
+    metrics, slots = directories
+    subprocess.run([sys.executable, "-c", IN_A_THREAD], env=environment(metrics, slots), check=True)
+    seen = scrape(metrics)
+    assert seen["agent_jobs_running", ("assistant",)] == 1
+    assert seen["agent_datastore_connections", ("redis", "idle")] == 7
+    assert seen["agent_job_slots", ("assistant",)] == 4
+
+
 # Jobs one after another on slot 0, each killed at the step it is told: as it takes the slot over, or once it has it.
 DEATHS = """
 import os, signal, sys
