@@ -45,7 +45,7 @@ test-fast: setup tools ## Those of arithmetic, charts and policy, which need no 
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not integration" tests/unit tests/charts tests/infra $(ARGS)
 
 test-root: setup servers ## Those that others skip for want of root, as root
-	@$(RUN) -m pytest -m "needs_root and not soak" $(ARGS)
+	@$(RUN) -m pytest -m needs_root $(ARGS)
 
 test-datastores: setup servers ## Every datastore's promises against its real server; Weaviate's build takes minutes
 	@$(RUN) -m infra.supply.binaries weaviate

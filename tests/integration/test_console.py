@@ -66,16 +66,9 @@ async def console(bench: Bench, agent: Path) -> AsyncIterator[tuple[Worker, asyn
     listening = await asyncio.start_server(lambda *ends: wires.put_nowait(Wire(*ends)), LOOPBACK, 0)
     async with listening:
         host, port = listening.sockets[0].getsockname()
-        command = [
-            sys.executable,
-            "-m",
-            "livekit.agents",
-            "console",
-            agent,
-            "--connect-addr",
-            f"{host}:{port}",
-        ]
-        process = run.start("console", command, environment=environment)
+        command = [sys.executable, "-m", "livekit.agents", "console", str(agent)]
+        connect = ["--connect-addr", f"{host}:{port}"]
+        process = run.start("console", [*command, *connect], environment=environment)
         worker = Worker("console", process, http, metrics, slots)
         bench.workers.append(worker)
         try:

@@ -128,13 +128,14 @@ async def test_what_is_a_files_own_fault_is_set_aside_and_holds_up_nobody(
     put(tmp_path, "no$collection.1.json", document())
     (tmp_path / "calls.directory.json").mkdir()
     (tmp_path / "calls.link.json").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "calls.pipe.json")
     assert await store(transcript("one"), tmp_path)
     assert not await store(transcript("one"), tmp_path), "the same job under another `_id`"
     put(tmp_path, "calls.good.json", document())
     done = await restore(at.database, tmp_path)
     assert waiting(tmp_path, DATABASE) == []
-    assert done == Restored(stored=1, set_aside=12)
-    assert refused(tmp_path, DATABASE) == 12
+    assert done == Restored(stored=1, set_aside=13)
+    assert refused(tmp_path, DATABASE) == 13
     assert await at.database["calls"].count_documents({}) == 1
     assert "calls.decimal.json cannot be stored and is set aside as .refused" in caplog.text
     assert "xxxx" not in caplog.text, "what a document holds is told to nobody"
@@ -142,7 +143,7 @@ async def test_what_is_a_files_own_fault_is_set_aside_and_holds_up_nobody(
         labels = {"datastore": "mongodb", "spool": identity(tmp_path)}
 
         def told() -> bool:
-            return REGISTRY.get_sample_value("agent_datastore_spool_refused_documents", labels) == 12
+            return REGISTRY.get_sample_value("agent_datastore_spool_refused_documents", labels) == 13
 
         await eventually(told, within=10, what="the gauge")
 

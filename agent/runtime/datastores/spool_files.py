@@ -53,7 +53,11 @@ class Place:
 
 
 def read(file: Path) -> str:
-    return file.read_text()
+    def without_waiting(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NONBLOCK)  # a pipe, say, would wait for who writes into it
+
+    with open(file, encoding="utf-8", opener=without_waiting) as readable:
+        return readable.read()
 
 
 def remove(file: Path) -> None:
