@@ -69,6 +69,8 @@ class CallWatch:
         self._joined = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._reconnected.set()
+        self._missed: dict[str, float] = {}
+        """Identities of callers who vanished, and until when each may be back."""
         self._waiting: asyncio.TimerHandle | None = None
         """While the last caller is gone and may come back."""
         self._telling: asyncio.Task[None] | None = None
@@ -94,6 +96,7 @@ class CallWatch:
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:
         if participant.kind in DEFAULT_PARTICIPANT_KINDS:
             self._joined.set()
+            self._missed.pop(participant.identity, None)
             if self._stop_waiting():
                 logger.info("a caller is back")
                 self._tell("on_caller_back", self._hooks.back)
@@ -102,16 +105,21 @@ class CallWatch:
         if participant.kind not in DEFAULT_PARTICIPANT_KINDS:
             return
         self._joined.set()  # whoever leaves had joined, maybe before this job did, which raises no event
-        if self._callers():
-            return
-        reason = participant.disconnect_reason
+        loop, reason, callers = asyncio.get_running_loop(), participant.disconnect_reason, self._callers()
         if ends_the_call(reason):
+            self._missed.pop(participant.identity, None)
+        elif participant.identity not in {caller.identity for caller in callers}:
+            self._missed[participant.identity] = loop.time() + self._rejoin_seconds
+        if callers:
+            return
+        # The last to leave may have hung up while another is only away for a moment.
+        until = max(self._missed.values(), default=0.0)
+        if ends_the_call(reason) and until < loop.time():
             if self._close_on_disconnect():
                 self._end(Ended.HUNG_UP, "caller hung up")
         elif self._waiting is None:
-            logger.info("the caller is gone (%s); waiting %g s", name(reason), self._rejoin_seconds)
-            loop = asyncio.get_running_loop()
-            self._waiting = loop.call_later(self._rejoin_seconds, self._not_back)
+            logger.info("no caller is there (%s); waiting %.1f s", name(reason), until - loop.time())
+            self._waiting = loop.call_at(until, self._not_back)
             self._tell("on_caller_lost", self._hooks.lost)
 
     def _not_back(self) -> None:

@@ -21,9 +21,11 @@ Reason = rtc.DisconnectReason
 
 
 def participant(
-    reason: Any = Reason.CLIENT_INITIATED, kind: Any = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+    reason: Any = Reason.CLIENT_INITIATED,
+    kind: Any = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    identity: str = "caller",
 ) -> Any:
-    return SimpleNamespace(kind=kind, disconnect_reason=reason)
+    return SimpleNamespace(kind=kind, disconnect_reason=reason, identity=identity)
 
 
 CALLER = participant()
@@ -64,13 +66,14 @@ class Context:
         if not self.ended.done():
             self.ended.set_result(how)
 
-    def join(self) -> None:
-        self.room.remote_participants["caller"] = CALLER  # type: ignore[attr-defined]
-        self.room.emit("participant_connected", CALLER)
+    def join(self, identity: str = "caller") -> None:
+        joined = participant(identity=identity)
+        self.room.remote_participants[identity] = joined  # type: ignore[attr-defined]
+        self.room.emit("participant_connected", joined)
 
-    def leave(self, reason: Any) -> None:
-        self.room.remote_participants.pop("caller", None)  # type: ignore[attr-defined]
-        self.room.emit("participant_disconnected", participant(reason))
+    def leave(self, reason: Any, identity: str = "caller") -> None:
+        self.room.remote_participants.pop(identity, None)  # type: ignore[attr-defined]
+        self.room.emit("participant_disconnected", participant(reason, identity=identity))
 
 
 def watch(ctx: Context, **changes: Any) -> CallWatch:
@@ -200,6 +203,34 @@ async def test_a_reload_goes_on_and_the_agent_is_told_in_order() -> None:
     await finished.wait()
     assert told == ["lost", "back"]
     assert await ctx.ended == Ended.TIME_LIMIT
+    call.stop()
+
+
+async def test_who_vanished_is_waited_for_though_another_hung_up_meanwhile() -> None:
+    ctx = Context()
+    call = watch(ctx)
+    for identity in ("ann", "bob"):
+        ctx.join(identity)
+    ctx.leave(Reason.DUPLICATE_IDENTITY, "ann")
+    ctx.leave(Reason.CLIENT_INITIATED, "bob")
+    await asyncio.sleep(0)
+    assert not ctx.ended.done(), "ann only reloads"
+    ctx.join("ann")
+    ctx.leave(Reason.CLIENT_INITIATED, "ann")
+    assert await ctx.ended == Ended.HUNG_UP
+    call.stop()
+
+
+async def test_who_vanished_earlier_is_waited_for_no_longer_than_from_then_on() -> None:
+    ctx = Context()
+    call = watch(ctx, rejoin_seconds=0.05)
+    for identity in ("ann", "bob"):
+        ctx.join(identity)
+    began = asyncio.get_running_loop().time()
+    ctx.leave(Reason.SIGNAL_CLOSE, "ann")
+    ctx.leave(Reason.CLIENT_INITIATED, "bob")
+    assert await ctx.ended == Ended.LOST
+    assert asyncio.get_running_loop().time() - began >= 0.05
     call.stop()
 
 
