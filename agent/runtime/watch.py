@@ -35,6 +35,8 @@ CONFIRM_SECONDS = 3.0
 STARTING_SECONDS = 30.0
 ROOMS_AT_ONCE = 8
 CALLERS = frozenset({api.ParticipantInfo.STANDARD, api.ParticipantInfo.SIP, api.ParticipantInfo.CONNECTOR})
+# A room and the id of a job in it.
+Watched = tuple[str, str]
 MAY_PASS = (aiohttp.ClientError, TimeoutError, api.ServerError)
 
 
@@ -60,10 +62,10 @@ class Watcher:
         self._lkapi = lkapi
         self._name = agent_name
         self._wait_seconds = wait_seconds
-        self._missing: dict[str, float] = {}
-        """Job → when it was first missed; in seconds of the monotonic clock."""
-        self._seen: set[str] = set()
-        self._given_up: set[str] = set()
+        self._missing: dict[Watched, float] = {}
+        """When each was first missed; in seconds of the monotonic clock."""
+        self._seen: set[Watched] = set()
+        self._given_up: set[Watched] = set()
         self._taking: set[asyncio.Task[None]] = set()
         self.placed: list[Placed] = []
 
@@ -85,20 +87,32 @@ class Watcher:
             await asyncio.wait(self._taking)
 
     async def look(self, rooms: Sequence[str]) -> None:
-        """Look at these rooms, all there are, once."""
-        gate = asyncio.Semaphore(ROOMS_AT_ONCE)
+        """Look at these rooms, all there are, once; one that has closed meanwhile, say, holds up no other.
 
-        async def one(room: str) -> set[str]:
+        Raises:
+            aiohttp.ClientError, TimeoutError, api.ServerError: LiveKit answered about none of them.
+        """
+        gate = asyncio.Semaphore(ROOMS_AT_ONCE)
+        failed: dict[str, Exception] = {}
+
+        async def one(room: str) -> set[Watched]:
             async with gate:
-                return await self._look_at(room)
+                try:
+                    return await self._look_at(room)
+                except MAY_PASS as error:
+                    failed[room] = error
+                    known = {*self._missing, *self._seen, *self._given_up}
+                    return {watched for watched in known if watched[0] == room}
 
         jobs = set().union(*await asyncio.gather(*(one(room) for room in rooms)))
+        if failed and len(failed) == len(rooms):
+            raise next(iter(failed.values()))
         self._missing = {job: since for job, since in self._missing.items() if job in jobs}
         self._seen &= jobs
         self._given_up &= jobs
 
-    async def _look_at(self, room: str) -> set[str]:
-        """The ids of the jobs in this room; those that died are taken over."""
+    async def _look_at(self, room: str) -> set[Watched]:
+        """The jobs in this room; those that died are taken over."""
         # In this order: a job that ends on purpose deletes its dispatch before it leaves the room.
         there = (
             await self._lkapi.room.list_participants(api.ListParticipantsRequest(room=room))
@@ -109,14 +123,14 @@ class Watcher:
         for dispatch in await self._lkapi.agent_dispatch.list_dispatch(room) if there else []:
             for job in dispatch.state.jobs:
                 if dispatch.agent_name == self._name and job.type == JobType.JT_ROOM:
-                    jobs.add(job.id)
-                    if self._died(
-                        job.id, job.state.status, job.state.participant_identity in identities, called
-                    ):
+                    watched = (room, job.id)
+                    jobs.add(watched)
+                    there_now = job.state.participant_identity in identities
+                    if self._died(watched, job.state.status, there_now, called):
                         self._take(room, dispatch, job.id)
         return jobs
 
-    def _died(self, job: str, status: int, there: bool, called: bool) -> bool:
+    def _died(self, job: Watched, status: int, there: bool, called: bool) -> bool:
         if there:
             self._seen.add(job)
             self._missing.pop(job, None)
@@ -129,7 +143,7 @@ class Watcher:
         return now - self._missing.setdefault(job, now) >= bears
 
     def _take(self, room: str, dispatch: api.AgentDispatch, job: str) -> None:
-        self._given_up.add(job)
+        self._given_up.add((room, job))
         if dead := dispatch.attributes.get(TAKEOVER_ATTRIBUTE):
             logger.error(
                 "room %s: job %s died, which had taken over from %s: no third one is placed", room, job, dead
@@ -145,7 +159,7 @@ class Watcher:
         except MAY_PASS as error:
             if not isinstance(error, api.ServerError) or error.code != api.ServerErrorCode.NOT_FOUND:
                 logger.warning("room %s: job %s died, and LiveKit does not answer: %s", room, job, error)
-                self._given_up.discard(job)  # looked at again
+                self._given_up.discard((room, job))  # looked at again
             return  # not found: another watcher has it
         logger.warning("room %s: job %s died with its caller there: placing the agent again", room, job)
         attributes = {k: v for k, v in dispatch.attributes.items() if k != CALL_ATTRIBUTE}

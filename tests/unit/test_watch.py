@@ -164,6 +164,31 @@ async def test_a_livekit_that_does_not_answer_is_asked_again(
     assert len(placed) == 1
 
 
+async def test_a_room_that_livekit_does_not_answer_about_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, placed: list[dict[str, Any]]
+) -> None:
+    """Asked about a room that has just closed, LiveKit says that nobody answers; in a busy fleet one always has."""
+    livekit = LiveKit([CALLER, AGENT])
+    one, answer = watcher(livekit), livekit.list_participants
+    await one.look(["room", "another"])
+
+    async def closed(asked: Any) -> Any:
+        if asked.room == "another":
+            raise api.ServerError(api.ServerErrorCode.UNAVAILABLE, "no response from servers", status=503)
+        return await answer(asked)
+
+    monkeypatch.setattr(livekit, "list_participants", closed)
+    livekit.there = [CALLER]
+    await one.look(["another", "room"])
+    await asyncio.gather(*one._taking)
+    assert [asked["room"] for asked in placed] == ["room"]
+    assert ("another", "AJ_1") in one._seen, "not forgotten meanwhile"
+    with pytest.raises(api.ServerError):
+        await one.look(["another"])
+    await one.look(["room"])
+    assert not {*one._seen, *one._given_up}, "nothing is kept of rooms that are gone"
+
+
 async def test_a_backend_keeps_its_own_call_until_the_room_is_closed(
     monkeypatch: pytest.MonkeyPatch, placed: list[dict[str, Any]]
 ) -> None:
