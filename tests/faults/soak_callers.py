@@ -114,7 +114,11 @@ class Callers:
         async with Proxy(self._stack.livekit.port) as proxy:
             url = f"ws://{LOOPBACK}:{proxy.port}"
             token = self._stack.line.token(room, IDENTITY)
-            voice = await Voice().join(url, token)
+            try:
+                voice = await Voice().join(url, token)
+            except rtc.ConnectError:
+                self.calls.never_heard += 1
+                return
             pid = None
             try:
                 pid = await voice.answered_by()
@@ -129,6 +133,8 @@ class Callers:
                 elif pid not in self._load.killed:
                     who = "nobody" if again is None else f"job process {again}"
                     self.calls.ended.append(f"{room}, job process {pid}: after {event} {who} answered")
+            except rtc.ConnectError as error:
+                self.calls.ended.append(f"{room}, job process {pid}: {event} did not come to be: {error}")
             finally:
                 await voice.room.disconnect()
                 self._load.spared -= {pid}
