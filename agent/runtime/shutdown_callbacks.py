@@ -93,9 +93,15 @@ class ShutdownCallbacks:
 
 async def _call(callback: Callback, reason: str, name: str) -> None:
     with tracer.start_as_current_span("shutdown_callback", attributes={trace_types.ATTR_CALLBACK_NAME: name}):
-        result = callback(reason) if _takes_reason(callback) else callback()
-        if inspect.isawaitable(result):
-            await result
+        try:
+            result = callback(reason) if _takes_reason(callback) else callback()
+            if inspect.isawaitable(result):
+                await result
+        except (
+            SystemExit,
+            KeyboardInterrupt,
+        ) as error:  # asyncio would end the loop with it, before the close
+            raise RuntimeError(f"{name} raised {error!r}") from error
 
 
 def _takes_reason(callback: Callback) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,9 @@ async def test_one_that_raises_or_hangs_keeps_no_other_from_its_end(caplog: pyte
     async def raises() -> None:
         raise RuntimeError("on purpose")
 
+    async def exits() -> None:
+        sys.exit("on purpose")
+
     async def hangs() -> None:
         await asyncio.Event().wait()
 
@@ -68,10 +72,11 @@ async def test_one_that_raises_or_hangs_keeps_no_other_from_its_end(caplog: pyte
         await asyncio.sleep(0)
         ended.set()
 
-    for callback in (raises, hangs, works):
+    for callback in (raises, exits, hangs, works):
         ctx.add_shutdown_callback(callback)
     await asyncio.wait_for(callbacks.run("hung up"), SECOND)
     assert ended.is_set()
     assert callbacks.failed
     assert "raises failed; the datastores close after it" in caplog.text
+    assert "exits failed; the datastores close after it" in caplog.text
     assert "hangs took more than 0.1 s: left behind" in caplog.text
