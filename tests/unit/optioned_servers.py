@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from livekit.agents import JobContext, WorkerOptions
+from livekit.agents import JobContext, JobExecutorType, WorkerOptions
 from livekit.agents.worker import ServerType
 
 from agent.runtime import LifespanServer, options
+from agent.runtime.settings import worker_settings
 
 
 @asynccontextmanager
@@ -23,6 +26,18 @@ async def entrypoint(ctx: JobContext) -> None: ...
 def prewarm(_: Any) -> None: ...
 def server(**keywords: Any) -> LifespanServer:
     return LifespanServer(lifespan=lifespan, **keywords)
+
+
+settings = worker_settings().model_copy(
+    update={
+        "shutdown_process_timeout_seconds": 33,
+        "session_end_timeout_seconds": 44,
+        "drain_timeout_seconds": 55,
+        "idle_processes": 3,
+        "http_port": 66,
+        "metrics_port": 77,
+    }
+)
 
 
 def refuses(sentence: str, work: Callable[[], object]) -> None:
@@ -46,6 +61,16 @@ refuses(
         WorkerOptions(entrypoint_fnc=entrypoint, num_idle_processes=9), lifespan=lifespan
     ),
 )
+
+refuses("accepted: JobExecutorType.PROCESS", lambda: server(job_executor_type=JobExecutorType.THREAD))
+
+# What the budget sets reaches LiveKit, whose own are 10 s, 16 attempts and a threshold that is no cap.
+given = server(settings=settings)
+assert given._shutdown_process_timeout == 33
+assert given._session_end_timeout == 44
+assert given._drain_timeout == 55
+assert (given._num_idle_processes, given._port, given._prometheus_port) == (3, 66, 77)
+assert (given._load_threshold, given._max_retry) == (math.inf, sys.maxsize)
 
 handed = server(
     initialize_process_timeout=30, job_memory_warn_mb=5, ws_url="ws://there", preload_modules=["json"]
