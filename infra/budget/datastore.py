@@ -8,8 +8,9 @@ from typing import Literal
 from infra.budget.arithmetic import ceil
 from infra.budget.rows import Rows, Share
 from infra.budget.solution import Alerts, Datastore, LimitSource, MongoDBServer, PlanFit, RedisServer, Row
-from infra.config.plans import PLANS, Plan, families, plans_of
+from infra.config.plans import PLANS, families, plans_of
 from infra.datastores import DatastoreKind
+from infra.datastores.plan import Plan
 
 
 def datastore_of(
@@ -54,7 +55,7 @@ def datastore_of(
         reserve=reserve,
         head_room=ceiling - rows.total,
         fits=rows.total <= ceiling,
-        smallest_plans=tuple(_smallest_plans(kind.name, rows.rows)) if kind.takes_plans else (),
+        smallest_plans=tuple(_smallest_plans(kind.name, rows.rows)) if kind.plans else (),
         server=server,
         # Without operators nobody passes the sum less the reserve: above it is someone the budget does not
         # know. Critical is when half of the reserve before the limit is gone; rounded so that a full server

@@ -11,10 +11,11 @@ from ruamel.yaml.error import YAMLError
 from infra.budget.solver import solve
 from infra.budget.suggestions import Changes, largest
 from infra.config import ConfigError, Problem, StackConfig, apply_overrides
-from infra.config.plans import PLANS, Family, Plan, families, plans_of
+from infra.config.plans import PLANS, families, plans_of
 from infra.config.problems import shown
 from infra.config.schema import MOST_JOBS
 from infra.datastores import MONGODB, kind_of
+from infra.datastores.plan import Family, Plan
 
 
 @dataclass(frozen=True)

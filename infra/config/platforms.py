@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.config.plans import CHECKED
+from infra.datastores.plan import CHECKED
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,31 @@
 """The registry: what each datastore is, said once. Other rooms ask here instead of comparing names.
 
 kind_of("redis_sentinel").url_variable    # REDIS_URL: it is Redis's client that asks Sentinels
-kind_of("postgresql").section             # datastores.postgresql: one of the user's own
+kind_of("billing").section                # datastores.billing: one of the user's own
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
 
-from infra.datastores.elasticsearch import ELASTICSEARCH
 from infra.datastores.kind import ALWAYS, DatastoreKind, OwnServer, Sockets, further
 from infra.datastores.mongodb import MONGODB, MONGODB_SHARDS, MONGOS
-from infra.datastores.opensearch import OPENSEARCH
 from infra.datastores.redis import REDIS, REDIS_CLUSTER, REDIS_SENTINEL
-from infra.datastores.weaviate import WEAVIATE
 
-KINDS: dict[str, DatastoreKind] = {
-    kind.name: kind
-    for kind in (MONGODB, MONGODB_SHARDS, REDIS, REDIS_SENTINEL, WEAVIATE, ELASTICSEARCH, OPENSEARCH)
-}
+_SHARED = ("kind", "plan")
+
+
+def _kinds() -> Iterable[DatastoreKind]:
+    """Of every file here that is a datastore's: a new one is known by being there."""
+    for module in iter_modules(__path__):
+        if module.name not in _SHARED:
+            kinds: tuple[DatastoreKind, ...] = import_module(f"{__name__}.{module.name}").KINDS
+            yield from kinds
+
+
+KINDS: dict[str, DatastoreKind] = {kind.name: kind for kind in _kinds()}
 """Those that are known by name."""
 
 

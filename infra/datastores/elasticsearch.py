@@ -5,3 +5,5 @@ from __future__ import annotations
 from infra.datastores.kind import further
 
 ELASTICSEARCH = further("elasticsearch", "Elasticsearch", ports=(9200,))
+
+KINDS = (ELASTICSEARCH,)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from infra.datastores.plan import Plan
+
 ALWAYS = "always"
 
 
@@ -49,7 +51,8 @@ class DatastoreKind:
     beside_pool: Mapping[str, Sockets] = field(default_factory=lambda: MappingProxyType({}))
     """By the section's `monitoring`, or `ALWAYS`."""
     own_server: OwnServer | None = None
-    takes_plans: bool = False
+    plans: tuple[Plan, ...] = ()
+    """Of providers, a family after the other, each from small to large."""
     not_beside_plan: tuple[str, ...] = ()
     """Keys that make no sense where a provider runs it."""
 
@@ -74,6 +77,7 @@ def further(
     *,
     ports: tuple[int, ...] = (),
     beside_pool: Sockets | None = None,
+    plans: tuple[Plan, ...] = (),
 ) -> DatastoreKind:
     """One of the `datastores:`. A name that nobody knows is a datastore of the user's own."""
     section = f"{FURTHER}{name}"
@@ -85,4 +89,5 @@ def further(
         url_variable=f"{name.upper()}_URL",
         ports=ports,
         beside_pool=MappingProxyType({ALWAYS: beside_pool} if beside_pool else {}),
+        plans=plans,
     )

@@ -13,8 +13,9 @@ from infra.budget.explore import most_jobs, plan_changes
 from infra.budget.solution import Solution, grouped
 from infra.budget.suggestions import Changes
 from infra.config import StackConfig, apply_overrides, load_config
-from infra.config.plans import ATLAS, plans_of
+from infra.config.plans import plans_of
 from infra.datastores import MONGODB_SHARDS
+from infra.datastores.mongodb import ATLAS
 from infra.report.tables import duration
 
 HERE = Path(__file__).parent

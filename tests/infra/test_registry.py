@@ -37,8 +37,9 @@ def test_a_part_is_reached_by_the_whole_or_by_routers() -> None:
 def test_sections_and_plans_are_those_of_the_stack_file() -> None:
     own = {kind.section for kind in KINDS.values() if kind.of_its_own_section}
     assert own == set(StackConfig.model_fields) - {"fleet", "datastores", "deployment"}
-    takes = {kind.name for kind in KINDS.values() if kind.takes_plans}
+    takes = {kind.name for kind in KINDS.values() if kind.plans}
     assert takes == {plan.family.datastore for plan in PLANS.values()}
+    assert len(PLANS) == sum(len(kind.plans) for kind in KINDS.values()), "two plans of one name"
 
 
 def test_ports_that_the_chart_has_for_older_budgets_are_the_registrys() -> None:

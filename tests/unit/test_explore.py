@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from infra.budget import solve
 from infra.budget.explore import curves, jobs_by_plan, most_jobs, plan_changes
 from infra.config import apply_overrides, load_config, parse_config
-from infra.config.plans import ATLAS, PLANS
+from infra.config.plans import PLANS
+from infra.datastores.mongodb import ATLAS
 from infra.report.command import main
 from tests.unit.budget_cases import QUICK, Values, all_values, configured
 
