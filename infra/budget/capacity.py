@@ -10,6 +10,7 @@ from infra.budget.solver import solve
 from infra.budget.suggestions import most_jobs_on
 from infra.config import StackConfig
 from infra.config.plans import PLANS, plans_of
+from infra.datastores import kind_of
 
 TODAY = "today"
 
@@ -37,7 +38,11 @@ def capacity(config: StackConfig) -> tuple[Room, ...]:
         rooms += [
             Room(datastore.name, plan, jobs)
             for plan in _plans_to_move_to(datastore)
-            if (jobs := most_jobs_on(config, datastore.name, {f"{datastore.name}.plan": plan}))
+            if (
+                jobs := most_jobs_on(
+                    config, datastore.name, {f"{kind_of(datastore.name).section}.plan": plan}
+                )
+            )
         ]
     return tuple(rooms)
 

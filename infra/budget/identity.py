@@ -7,17 +7,15 @@ import json
 
 from infra.budget.time import PROCESS_EXIT_SECONDS, SHUTDOWN_CALLBACKS_SECONDS
 from infra.config import StackConfig
-from infra.config.plans import PLANS
 
 
 def digest(config: StackConfig) -> str:
     """16 hexadecimal digits over the inputs: the config, defaults included, the plans' numbers, and what the arithmetic
     took for granted and no longer does.
     """
-    plans = [PLANS[name] for name in (config.mongodb.plan, config.redis.plan) if name]
     inputs = {
         "config": config.model_dump(mode="json", exclude={"deployment"}),
-        "plans": {plan.name: [plan.limit, plan.family.reserved] for plan in plans},
+        "plans": {plan.name: [plan.limit, plan.family.reserved] for plan in config.plans},
         # After 0.1.0: a job's end has time for shutdown callbacks.
         "job_end": [SHUTDOWN_CALLBACKS_SECONDS, PROCESS_EXIT_SECONDS],
     }

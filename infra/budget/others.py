@@ -21,13 +21,13 @@ def other_datastore(name: str, config: OtherConfig, fleet: Fleet) -> Datastore:
     rows = Rows(fleet.workers_at_peak, fleet.slots)
     rows.add_fleet(share)
     rows.add_consumers(config)
-    rows.add_plan_and_reserve(None, config.reserve)
+    rows.add_plan_and_reserve(config.plan, config.reserve)
     return datastore_of(
         kind,
         share,
         rows,
         nodes=config.nodes,
-        plan=None,
+        plan=config.plan,
         limit=config.limit,
         pool=config.pool,
         worker_pool=config.worker_pool,

@@ -9,7 +9,6 @@ from infra.budget.rows import count
 from infra.budget.scaling import overlooked_jobs, scaling_of
 from infra.budget.solution import Fleet, Time, grouped
 from infra.config import StackConfig
-from infra.config.plans import PLANS
 from infra.config.platforms import PLATFORMS
 
 
@@ -52,6 +51,4 @@ def warnings_of(config: StackConfig, time: Time, fleet: Fleet) -> Iterable[str]:
                 f"mongodb.routers: {grouped(routers.machines)} machines of {routers.workers_per_machine} take "
                 f"{grouped(room)} workers, the peak is {grouped(fleet.workers_at_peak)}: the others would wait"
             )
-    for name in (config.mongodb.plan, config.redis.plan):
-        if name and PLANS[name].note:
-            yield f"{name}: {PLANS[name].note}"
+    yield from (f"{plan.name}: {plan.note}" for plan in config.plans if plan.note)

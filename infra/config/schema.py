@@ -13,15 +13,18 @@ from pydantic import (
     AfterValidator,
     Field,
     StringConstraints,
+    ValidationError,
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from infra.config.deployment import DeploymentConfig
 from infra.config.plans import PLANS, plan_names
 from infra.config.platforms import PLATFORMS
 from infra.config.section import Section, refuse
 from infra.datastores import MONGODB, REDIS, DatastoreKind, kind_of
+from infra.datastores.plan import Plan
 
 MOST_JOBS = 1_000_000
 """The largest promise of one stack."""
@@ -34,6 +37,8 @@ DATASTORE_NAME = (
 
 def _known_plan(kind: DatastoreKind) -> Callable[[str], str]:
     def check(name: str) -> str:
+        if not kind.plans:
+            raise refuse(f"no such key: no plans of {kind.name} are known; for a managed server give limit:")
         plan = PLANS.get(name)
         if plan is None or plan.family.datastore != kind.name:
             belongs = f" ({name} is a plan for {plan.family.datastore})" if plan else ""
@@ -374,8 +379,12 @@ class RedisConfig(DatastoreConfig):
 
 
 class OtherConfig(DatastoreConfig):
-    """Any other datastore: Weaviate, Elasticsearch, OpenSearch, or one of your own."""
+    """Any other datastore: one of those that the registry knows, or one of your own."""
 
+    # What is not given is not in the digest: a stack of before has none.
+    plan: str | None = Field(
+        default=None, exclude_if=lambda plan: plan is None, description="Managed plan, where some are known."
+    )
     nodes: int = Field(
         default=1, ge=1, le=1000, description="Nodes a client connects to, each with a pool of its own."
     )
@@ -383,8 +392,14 @@ class OtherConfig(DatastoreConfig):
         default=None,
         ge=0,
         le=100,
-        description="Connections a client holds to each node beside its pool. Default: 1 for weaviate (gRPC), else 0.",
+        description="Connections a client holds to each node beside its pool. Default: what the registry says "
+        "(1 for weaviate, gRPC), else 0.",
     )
+
+    @field_validator("plan")
+    @classmethod
+    def _one_of(cls, plan: str | None, info: ValidationInfo) -> str | None:
+        return _no_plan_beside_limit(plan, info)
 
 
 def _not_a_section(name: str) -> str:
@@ -423,6 +438,28 @@ class StackConfig(Section):
     deployment: DeploymentConfig | None = Field(
         default=None, description="Where and how Pulumi deploys it; changes no number of the budget."
     )
+
+    @field_validator("datastores")
+    @classmethod
+    def _plans_of_each(cls, datastores: dict[str, OtherConfig]) -> dict[str, OtherConfig]:
+        # Here, for a datastore's section does not know under which name it stands.
+        errors: list[InitErrorDetails] = []
+        for name, config in datastores.items():
+            try:
+                if config.plan is not None:
+                    _known_plan(kind_of(name))(config.plan)
+            except PydanticCustomError as error:
+                errors.append(InitErrorDetails(type=error, loc=(name, "plan"), input=config.plan))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return datastores
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Those that datastores are on."""
+        further = [self.datastores[name] for name in sorted(self.datastores)]
+        sections: list[MongoDBConfig | RedisConfig | OtherConfig] = [self.mongodb, self.redis, *further]
+        return tuple(PLANS[section.plan] for section in sections if section.plan)
 
     def section_of(self, kind: DatastoreKind) -> DatastoreConfig:
         """What is configured of a datastore; of a part, with the whole. Raises KeyError: it is not configured."""

@@ -13,7 +13,6 @@ import simpy
 
 from infra.budget.solution import Solution
 from infra.config import RedisConfig, StackConfig
-from infra.config.plans import PLANS
 from tests.model.kubernetes import Cluster
 from tests.model.servers import Client, Share, Store
 from tests.model.worker import Call, Template
@@ -161,9 +160,8 @@ class Fleet:
                 for _ in range(consumer.processes):
                     self._others.append(Client(store, Share(0, consumer.connections)))
             self._others.append(Client(store, Share(0, section.reserve)))
-        for name, plan in (("mongodb", mongodb.plan), ("redis", redis.plan)):
-            if plan:
-                self._others.append(Client(self.stores[name], Share(0, PLANS[plan].family.reserved)))
+        for plan in self.config.plans:
+            self._others.append(Client(self.stores[plan.family.datastore], Share(0, plan.family.reserved)))
         if mongodb.plan is None and mongodb.limit is None:
             for _ in self.stores[data].nodes[1:]:  # what one node gets from each of the other members
                 self._others.append(Client(self.stores[data], Share(0, ESTIMATED_PER_PEER)))

@@ -57,12 +57,9 @@ _CONSUMERS = st.dictionaries(
 
 
 def _server(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-    plans = plan_names("mongodb" if kind == "mongodb" else "redis")
-    return st.one_of(
-        st.just({}),
-        st.builds(lambda plan: {"plan": plan}, st.sampled_from(plans)),
-        st.builds(lambda limit: {"limit": limit}, st.integers(1, 100_000)),
-    )
+    plans = [{"plan": plan} for plan in plan_names(kind)]
+    limits = st.builds(lambda limit: {"limit": limit}, st.integers(1, 100_000))
+    return st.one_of(st.just({}), limits, *([st.sampled_from(plans)] if plans else []))
 
 
 _FLEETS = st.fixed_dictionaries(
@@ -113,15 +110,18 @@ _REDISES = st.builds(
         st.none(), st.fixed_dictionaries({"shards": st.integers(1, 20), "replicas": st.integers(0, 3)})
     ),
 )
-_OTHERS = st.dictionaries(
-    st.sampled_from(["weaviate", "elasticsearch", "postgresql"]),
-    st.builds(
-        lambda limit, rest: limit | rest,
-        st.one_of(st.just({}), st.builds(lambda limit: {"limit": limit}, st.integers(1, 100_000))),
-        st.fixed_dictionaries(
-            _POOLS | {"nodes": st.integers(1, 7)}, optional={"beside_pool": st.integers(0, 3)}
-        ),
-    ),
+_OTHERS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.builds(
+            lambda server, rest: server | rest,
+            _server(name),
+            st.fixed_dictionaries(
+                _POOLS | {"nodes": st.integers(1, 7)}, optional={"beside_pool": st.integers(0, 3)}
+            ),
+        )
+        for name in ("weaviate", "elasticsearch", "postgresql")
+    },
 )
 
 

@@ -79,6 +79,7 @@ def total_by_hand(config: StackConfig, name: str) -> int:
     if isinstance(store, OtherConfig):
         beside = {"weaviate": 1}.get(name, 0) if store.beside_pool is None else store.beside_pool
         worker = store.worker_pool + beside if store.worker_pool else 0
+        total += PLANS[store.plan].family.reserved if store.plan else 0
         return total + workers * (fleet.slots * (store.pool + beside) + worker)
     monitors = {"poll": 1, "stream": 2}[mongodb.monitoring]
     per_worker = mongodb.worker_pool + monitors if mongodb.worker_pool else 0
@@ -91,9 +92,7 @@ def total_by_hand(config: StackConfig, name: str) -> int:
 def limit_by_hand(config: StackConfig, name: str) -> float:
     if name == "redis_sentinel":
         return config.redis.sentinel_limit or 10_000
-    if name in config.datastores:
-        return config.datastores[name].limit or math.inf
-    store = config.mongodb if name == "mongodb" else config.redis
+    store = {"mongodb": config.mongodb, "redis": config.redis}.get(name) or config.datastores[name]
     return PLANS[store.plan].limit if store.plan else store.limit or math.inf
 
 

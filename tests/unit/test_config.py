@@ -279,7 +279,14 @@ def test_what_is_no_number_is_shown_with_what_is_accepted(value: object, shown: 
             {"datastores.mongodb": {}},
             'datastores.mongodb: got "mongodb"; accepted: no such name: mongodb has',
         ),
-        ({"datastores.pg": {"plan": "x"}}, "datastores.pg.plan: unknown key; accepted: limit, pool"),
+        (
+            {"datastores.pg": {"plan": "x"}},
+            'datastores.pg.plan: got "x"; accepted: no such key: no plans of pg are known',
+        ),
+        (
+            {"datastores.pg": {"plans": "x"}},
+            "datastores.pg.plans: unknown key; did you mean plan? accepted: limit",
+        ),
         (
             {"datastores.pg.consumers": {"API": {"processes": 1, "connections": 1}}},
             'datastores.pg.consumers.API: got the name "API"',
