@@ -32,7 +32,7 @@ def secret_url(*schemes: str) -> BeforeValidator:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Connections = Annotated[int, Field(ge=1, le=10_000)]
+PoolSize = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Environment(BaseModel):
@@ -126,7 +126,7 @@ class MongoDBSettings(Environment):
         min_length=1,
         description="default: the one in MONGODB_URL's path, or agent",
     )
-    pool: Connections = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
+    pool: PoolSize = Field(2, alias="MONGODB_POOL", description="maxPoolSize of a job")
     worker_pool: int = Field(1, alias="MONGODB_WORKER_POOL", ge=0, le=1_000)
     monitoring: Literal["poll", "stream"] = Field("poll", alias="MONGODB_MONITORING")
     wait_seconds: Seconds = Field(5, alias="MONGODB_WAIT_SECONDS", description="longest wait for the pool")
@@ -144,9 +144,7 @@ class RedisSettings(Environment):
             "redis", "rediss", *(f"{s}+{k}" for s in ("redis", "rediss") for k in ("sentinel", "cluster"))
         ),
     ] = Field(alias="REDIS_URL")
-    pool: Connections = Field(
-        2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking"
-    )
+    pool: PoolSize = Field(2, alias="REDIS_POOL", description="all of a job's: commands, pub/sub, blocking")
     worker_pool: int = Field(1, alias="REDIS_WORKER_POOL", ge=0, le=1_000)
     wait_seconds: Seconds = Field(5, alias="REDIS_WAIT_SECONDS", description="longest wait for the pool")
     reply_seconds: Seconds = Field(
@@ -161,56 +159,6 @@ class RedisSettings(Environment):
     )
     open_seconds: Seconds = Field(
         10, alias="AGENT_OPEN_TIMEOUT_SECONDS", description="bounds the URL's timeouts"
-    )
-
-
-class WeaviateSettings(Environment):
-    """How one client reaches Weaviate, and its share of the server's connections."""
-
-    url: Annotated[SecretStr, secret_url("http", "https")] = Field(alias="WEAVIATE_URL")
-    grpc_url: Annotated[SecretStr, secret_url("http", "https")] | None = Field(
-        None, alias="WEAVIATE_GRPC_URL", description="default: the host of WEAVIATE_URL, port 50051"
-    )
-    api_key: SecretStr | None = Field(None, alias="WEAVIATE_API_KEY")
-    pool: Connections = Field(
-        2, alias="WEAVIATE_POOL", description="HTTP connections of a job; a gRPC channel comes beside them"
-    )
-    worker_pool: int = Field(1, alias="WEAVIATE_WORKER_POOL", ge=0, le=1_000)
-    wait_seconds: Seconds = Field(5, alias="WEAVIATE_WAIT_SECONDS", description="longest wait for the pool")
-    reply_seconds: Seconds = Field(10, alias="WEAVIATE_REPLY_SECONDS", description="longest wait for a reply")
-
-
-class ElasticsearchSettings(Environment):
-    """How one client reaches Elasticsearch, and its share of each node's connections."""
-
-    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
-        alias="ELASTICSEARCH_URL", description="of every node, separated by commas"
-    )
-    api_key: SecretStr | None = Field(None, alias="ELASTICSEARCH_API_KEY")
-    ca_file: Path | None = Field(None, alias="ELASTICSEARCH_CA_FILE", description="of a private authority")
-    pool: Connections = Field(2, alias="ELASTICSEARCH_POOL", description="a job's, to each node")
-    worker_pool: int = Field(1, alias="ELASTICSEARCH_WORKER_POOL", ge=0, le=1_000)
-    wait_seconds: Seconds = Field(
-        5, alias="ELASTICSEARCH_WAIT_SECONDS", description="longest wait for the pool"
-    )
-    reply_seconds: Seconds = Field(
-        10, alias="ELASTICSEARCH_REPLY_SECONDS", description="longest wait for a reply"
-    )
-
-
-class OpenSearchSettings(Environment):
-    """How one client reaches OpenSearch, and its share of each node's connections."""
-
-    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
-        alias="OPENSEARCH_URL",
-        description="of every node, separated by commas, with user:password@ if need be",
-    )
-    ca_file: Path | None = Field(None, alias="OPENSEARCH_CA_FILE", description="of a private authority")
-    pool: Connections = Field(2, alias="OPENSEARCH_POOL", description="a job's, to each node")
-    worker_pool: int = Field(1, alias="OPENSEARCH_WORKER_POOL", ge=0, le=1_000)
-    wait_seconds: Seconds = Field(5, alias="OPENSEARCH_WAIT_SECONDS", description="longest wait for the pool")
-    reply_seconds: Seconds = Field(
-        10, alias="OPENSEARCH_REPLY_SECONDS", description="longest wait for a reply"
     )
 
 

@@ -12,10 +12,9 @@ import pytest_asyncio
 from elasticsearch import ApiError
 
 from agent.runtime import metrics
-from agent.runtime.datastores.elasticsearch import elasticsearch
+from agent.runtime.datastores.elasticsearch import ElasticsearchSettings, elasticsearch
 from agent.runtime.errors import DatastoreUnavailable
 from agent.runtime.scope import Scope, lifespan_scope
-from agent.runtime.settings import ElasticsearchSettings
 from tests.conformance.newer_elasticsearch import MEDIA_TYPE, VERSION, NewerElasticsearch, newer_elasticsearch
 
 pytestmark = pytest.mark.integration

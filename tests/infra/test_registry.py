@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 from ruamel.yaml import YAML
 
-from agent.runtime import settings
+from agent.runtime.settings import Environment
 from infra.config.plans import PLANS
 from infra.config.schema import StackConfig
 from infra.datastores import KINDS, kind_of
@@ -16,12 +17,17 @@ WORKER = CHARTS / "agent-worker"
 
 
 def test_the_agent_reads_the_address_of_whatever_it_opens() -> None:
-    read = {
-        model.model_fields["url"].alias
-        for model in vars(settings).values()
-        if isinstance(model, type) and issubclass(model, settings.Environment) and "url" in model.model_fields
-    }
-    assert read == {kind.url_variable for kind in KINDS.values() if kind.opened}
+    for kind in KINDS.values():
+        if not kind.opened:
+            continue
+        module = import_module(f"agent.runtime.datastores.{kind.name}")
+        assert callable(getattr(module, kind.name))
+        read = {
+            model.model_fields["url"].alias
+            for model in vars(module).values()
+            if isinstance(model, type) and issubclass(model, Environment) and "url" in model.model_fields
+        }
+        assert read == {kind.url_variable}
 
 
 def test_a_part_is_reached_by_the_whole_or_by_routers() -> None:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from agent.runtime.datastores.base import Datastore
-from agent.runtime.datastores.elasticsearch import Elasticsearch
-from agent.runtime.datastores.opensearch import OpenSearch
-from agent.runtime.settings import ElasticsearchSettings, OpenSearchSettings
+from agent.runtime.datastores.elasticsearch import Elasticsearch, ElasticsearchSettings
+from agent.runtime.datastores.opensearch import OpenSearch, OpenSearchSettings
 from infra.local.ports import LOOPBACK
 
 UNAVAILABLE = (

@@ -8,12 +8,11 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 
 import pytest
 
-from agent.runtime.datastores.elasticsearch import elasticsearch
-from agent.runtime.datastores.opensearch import opensearch
-from agent.runtime.datastores.weaviate import weaviate
+from agent.runtime.datastores.elasticsearch import ElasticsearchSettings, elasticsearch
+from agent.runtime.datastores.opensearch import OpenSearchSettings, opensearch
+from agent.runtime.datastores.weaviate import WeaviateSettings, weaviate
 from agent.runtime.errors import DatastoreUnavailable, SettingsError
 from agent.runtime.scope import Scope, lifespan_scope
-from agent.runtime.settings import ElasticsearchSettings, OpenSearchSettings, WeaviateSettings
 from tests.unit.everything_told import everything_told
 
 WORD = "hunter2"

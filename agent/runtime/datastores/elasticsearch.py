@@ -10,19 +10,38 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from elastic_transport import AiohttpHttpNode, NodeConfig
 from elastic_transport.client_utils import url_to_node_config
 from elasticsearch import AsyncElasticsearch
+from pydantic import Field, SecretStr
 
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.http_pools import HttpPools
 from agent.runtime.datastores.urls import read_nodes
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
-from agent.runtime.settings import ElasticsearchSettings
+from agent.runtime.settings import Environment, PoolSize, Seconds, secret_url
 
 NAME = "elasticsearch"
+
+
+class ElasticsearchSettings(Environment):
+    """How one client reaches Elasticsearch, and its share of each node's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
+        alias="ELASTICSEARCH_URL", description="of every node, separated by commas"
+    )
+    api_key: SecretStr | None = Field(None, alias="ELASTICSEARCH_API_KEY")
+    ca_file: Path | None = Field(None, alias="ELASTICSEARCH_CA_FILE", description="of a private authority")
+    pool: PoolSize = Field(2, alias="ELASTICSEARCH_POOL", description="a job's, to each node")
+    worker_pool: int = Field(1, alias="ELASTICSEARCH_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(
+        5, alias="ELASTICSEARCH_WAIT_SECONDS", description="longest wait for the pool"
+    )
+    reply_seconds: Seconds = Field(
+        10, alias="ELASTICSEARCH_REPLY_SECONDS", description="longest wait for a reply"
+    )
 
 
 class ElasticsearchClient(AsyncElasticsearch):

@@ -9,18 +9,36 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 from opensearchpy import AIOHttpConnection, AsyncOpenSearch
 from opensearchpy._async.http_aiohttp import OpenSearchClientResponse
+from pydantic import Field, SecretStr
 
 from agent.runtime.datastores.base import Connections, within_share
 from agent.runtime.datastores.http_pools import HttpPools
 from agent.runtime.datastores.urls import read_nodes
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
-from agent.runtime.settings import OpenSearchSettings
+from agent.runtime.settings import Environment, PoolSize, Seconds, secret_url
 
 NAME = "opensearch"
+
+
+class OpenSearchSettings(Environment):
+    """How one client reaches OpenSearch, and its share of each node's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(
+        alias="OPENSEARCH_URL",
+        description="of every node, separated by commas, with user:password@ if need be",
+    )
+    ca_file: Path | None = Field(None, alias="OPENSEARCH_CA_FILE", description="of a private authority")
+    pool: PoolSize = Field(2, alias="OPENSEARCH_POOL", description="a job's, to each node")
+    worker_pool: int = Field(1, alias="OPENSEARCH_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(5, alias="OPENSEARCH_WAIT_SECONDS", description="longest wait for the pool")
+    reply_seconds: Seconds = Field(
+        10, alias="OPENSEARCH_REPLY_SECONDS", description="longest wait for a reply"
+    )
 
 
 class OpenSearchClient(AsyncOpenSearch):

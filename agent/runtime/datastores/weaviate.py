@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
+from pydantic import Field, SecretStr
 from weaviate import WeaviateAsyncClient
 from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 from weaviate.config import ConnectionConfig, GrpcConfig
@@ -16,7 +17,7 @@ from weaviate.connect import ConnectionParams
 from agent.runtime.datastores.base import Connections, Home, within_share
 from agent.runtime.datastores.urls import read, refuse
 from agent.runtime.errors import CLIENTS_DO_NOT_TRAVEL, SettingsError
-from agent.runtime.settings import WeaviateSettings
+from agent.runtime.settings import Environment, PoolSize, Seconds, secret_url
 
 NAME = "weaviate"
 GRPC_PORT = 50051
@@ -31,6 +32,22 @@ CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
+
+
+class WeaviateSettings(Environment):
+    """How one client reaches Weaviate, and its share of the server's connections."""
+
+    url: Annotated[SecretStr, secret_url("http", "https")] = Field(alias="WEAVIATE_URL")
+    grpc_url: Annotated[SecretStr, secret_url("http", "https")] | None = Field(
+        None, alias="WEAVIATE_GRPC_URL", description="default: the host of WEAVIATE_URL, port 50051"
+    )
+    api_key: SecretStr | None = Field(None, alias="WEAVIATE_API_KEY")
+    pool: PoolSize = Field(
+        2, alias="WEAVIATE_POOL", description="HTTP connections of a job; a gRPC channel comes beside them"
+    )
+    worker_pool: int = Field(1, alias="WEAVIATE_WORKER_POOL", ge=0, le=1_000)
+    wait_seconds: Seconds = Field(5, alias="WEAVIATE_WAIT_SECONDS", description="longest wait for the pool")
+    reply_seconds: Seconds = Field(10, alias="WEAVIATE_REPLY_SECONDS", description="longest wait for a reply")
 
 
 class BoundedTransport(httpx.AsyncHTTPTransport):
