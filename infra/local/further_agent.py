@@ -15,29 +15,21 @@ from livekit.agents import JobContext
 
 from agent import worker
 from agent.runtime import LifespanServer
+from infra.datastores import kind_of
+from infra.local.servers import further
 
 Open = Callable[[], AbstractAsyncContextManager[Any]]
 Keep = Callable[[Any, dict[str, str]], Awaitable[object]]
 
 
-async def _vector(client: Any, call: dict[str, str]) -> None:
-    await client.collections.use("Call").data.insert(call, vector=[0.1, 0.2, 0.3])
-
-
-async def _entry(client: Any, call: dict[str, str]) -> None:
-    await client.index(index="calls", body=call)
-
-
-async def _document(client: Any, call: dict[str, str]) -> None:
-    await client.index(index="calls", document=call)
-
-
-KEEP: dict[str, Keep] = {"weaviate": _vector, "elasticsearch": _document, "opensearch": _entry}
 # Only those that this stack has: a driver takes a second or two to import.
 FURTHER: dict[str, tuple[Open, Keep]] = {
-    name: (getattr(importlib.import_module(f"agent.runtime.datastores.{name}"), name), keep)
-    for name, keep in KEEP.items()
-    if os.environ.get(f"{name.upper()}_URL")
+    name: (
+        getattr(importlib.import_module(f"agent.runtime.datastores.{name}"), name),
+        further.server_of(name).keep,
+    )
+    for name in further.NAMES
+    if os.environ.get(kind_of(name).url_variable or "")
 }
 
 

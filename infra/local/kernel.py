@@ -17,7 +17,7 @@ from typing import Self
 import psutil
 
 from infra.local import slot_locks
-from infra.local.processes import sockets
+from infra.local.processes import children, sockets
 
 INTERVAL_SECONDS = 0.25
 HELD = frozenset({psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT})
@@ -30,12 +30,19 @@ class Endpoint:
     pid: int
     port: int
     also: tuple[int, ...] = ()
+    forks: bool = False
+    """Its children hold its connections."""
 
 
 def connections(endpoint: Endpoint) -> int:
     """Sockets of this process on its own port with a client at the other end; 0 when the process has ended."""
     ports = {endpoint.port, *endpoint.also}
-    return sum(s.status in HELD and s.local_port in ports for s in sockets(endpoint.pid))
+    pids = (
+        [endpoint.pid, *(child.pid for child in children(endpoint.pid))] if endpoint.forks else [endpoint.pid]
+    )
+    held = [s for pid in pids for s in sockets(pid) if s.status in HELD and s.local_port in ports]
+    # A child and its parent have one for a moment both.
+    return len({(s.local_port, s.remote_port) for s in held}) if endpoint.forks else len(held)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from infra.local.kernel import Endpoint, KernelSampler
 from infra.local.process import STOP_SECONDS
 from infra.local.run import Run
 from infra.local.servers import further, livekit, metrics_store, mongodb, redis
+from infra.local.servers.server import Running
 from infra.local.worker import Worker
 
 AGENT_NAME = "assistant"
@@ -40,7 +41,7 @@ class Stack:
     kernel: KernelSampler
     pipeline: Mapping[str, str]
     entrypoint: Path = workers_.AGENT
-    further: Mapping[str, further.Further] = field(default_factory=dict)
+    further: Mapping[str, Running] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     peak_workers: int = 0
     exit_statuses: dict[str, int] = field(default_factory=dict)
@@ -131,10 +132,11 @@ async def running(
     say(
         f"servers up: livekit-server, MongoDB wire (FerretDB), Valkey with maxclients {limit}, VictoriaMetrics"
     )
-    others: dict[str, further.Further] = {}
+    others: dict[str, Running] = {}
     for name in further.NAMES:
         if name in solution.datastores:
-            others[name] = await further.start(run, name)
+            connections = solution.datastores[name].limit
+            others[name] = await further.server_of(name).start(run, connections)
             say(f"server up: {solution.datastores[name].title}")
     if others and entrypoint == workers_.AGENT:
         entrypoint = FURTHER_AGENT

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from agent.runtime.datastores.elasticsearch import elasticsearch
 from agent.runtime.datastores.mongodb import mongodb
-from agent.runtime.datastores.opensearch import opensearch
 from agent.runtime.datastores.redis import redis
-from agent.runtime.datastores.weaviate import weaviate
 from infra.local import kernel
 from infra.local.process import Process
 from infra.local.processes import children, sockets
@@ -20,9 +18,9 @@ from infra.local.servers import mongodb as mongodb_server
 from infra.local.servers import postgresql as postgresql_server
 from infra.local.servers import redis as redis_server
 from infra.local.servers import redis_nodes
-from infra.local.servers import search as search_server
-from infra.local.servers import weaviate as weaviate_server
-from tests.conformance.postgresql import postgresql
+from infra.local.servers.further import NAMES, server_of
+from infra.local.servers.server import Running
+from tests.conformance.ledger import ledger
 
 SERVER_LIMIT = 100
 
@@ -122,48 +120,28 @@ async def _redis_cluster(run: Run) -> Server:
     return server(node)
 
 
-async def _weaviate(run: Run) -> Server:
-    def server(at: weaviate_server.Weaviate) -> Server:
-        async def again() -> Server:
-            return server(await weaviate_server.start_with(run, at.settings))
-
-        environment = {
-            "WEAVIATE_URL": at.url,
-            "WEAVIATE_GRPC_URL": at.grpc_url,
-            "WEAVIATE_API_KEY": at.settings.key,
-        }
-        return Server(at.process, (at.settings.port, at.settings.grpc_port), environment, again)
-
-    return server(await weaviate_server.start(run))
-
-
-def _search(kind: search_server.Kind) -> Callable[[Run], Awaitable[Server]]:
+def _further(name: str) -> Case:
     async def start(run: Run) -> Server:
-        def server(at: search_server.Search) -> Server:
+        def server(at: Running) -> Server:
             async def again() -> Server:
-                return server(await search_server.start_on(run, kind, at.port))
+                return server(await at.again())
 
-            return Server(at.process, (at.port,), {f"{kind.upper()}_URL": at.url}, again)
+            return Server(at.process, (at.endpoint.port, *at.endpoint.also), at.environment, again)
 
-        return server(await search_server.start(run, kind))
+        return server(await server_of(name).start(run, SERVER_LIMIT))
 
-    return start
+    opened = getattr(import_module(f"agent.runtime.datastores.{name}"), name)
+    return Case(name, start, opened, server_of(name).ask)
 
 
-async def _postgresql(run: Run) -> Server:
+async def _ledger(run: Run) -> Server:
     def server(at: postgresql_server.PostgreSQL) -> Server:
         async def again() -> Server:
             return server(await postgresql_server.start_on(run, at.port, at.password, at.max_connections))
 
-        return Server(at.process, (at.port,), {"POSTGRESQL_URL": at.url}, again)
+        return Server(at.process, (at.port,), {"LEDGER_URL": at.url}, again)
 
     return server(await postgresql_server.start(run, SERVER_LIMIT))
-
-
-async def _query_both_ways(client: Any) -> None:
-    await client.get_meta()  # HTTP
-    await client.collections.use("Nothing").exists()  # HTTP
-    await client._connection._ping_grpc("async")  # gRPC
 
 
 QUICK = (
@@ -173,8 +151,7 @@ QUICK = (
     Case("redis", _redis_cluster, redis, lambda client: client.incr("operations"), "cluster"),
 )
 HEAVY = (
-    Case("weaviate", _weaviate, weaviate, _query_both_ways),
-    Case("elasticsearch", _search("elasticsearch"), elasticsearch, lambda client: client.info()),
-    Case("opensearch", _search("opensearch"), opensearch, lambda client: client.info()),
-    Case("postgresql", _postgresql, postgresql, lambda pool: pool.fetchval("SELECT 1", timeout=5)),
+    *map(_further, NAMES),
+    # The page's example of a datastore of one's own.
+    Case("ledger", _ledger, ledger, lambda pool: pool.fetchval("SELECT 1", timeout=5)),
 )

@@ -172,7 +172,7 @@ def draw(soak: Soak, path: Path) -> None:
 
 
 def _connections(axes: Axes, soak: Soak, jobs: list[int], name: str, title: str) -> None:
-    colour, points = DATASTORE_COLOURS[name], soak.points
+    colour, points = dict(zip(soak.budget, DATASTORE_COLOURS, strict=False))[name], soak.points
     budget = soak.budget[name]
     axes.axhline(budget, color=BUDGET, linewidth=1.4, linestyle="--", label=f"budget: {budget}")
     axes.plot(jobs, [p.peak_since[name] for p in points], color=colour, label="peak under load, kernel")
@@ -195,7 +195,7 @@ def _by_process(axes: Axes, soak: Soak, jobs: list[int], title: str, field: str)
     for number, name in enumerate(getattr(soak.points[0], field)):
         values = [getattr(point, field)[name] for point in soak.points]
         most = max(most, *values)
-        colours = (*WORKER_COLOURS[::2], *DATASTORE_COLOURS.values(), FAINT)
+        colours = (*WORKER_COLOURS[::2], *DATASTORE_COLOURS[:5], FAINT)
         axes.plot(jobs, values, color=colours[number % len(colours)], marker=".", label=name)
     _tidy(axes, title, most)
 

@@ -72,7 +72,7 @@ def _draw(outcomes: Sequence[Outcome], path: Path) -> None:
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.add_subplot()
         bins = [step / 50 for step in range(56)]
-        for mode, colour in zip(("fast", "strict"), DATASTORE_COLOURS.values(), strict=False):
+        for mode, colour in zip(("fast", "strict"), DATASTORE_COLOURS, strict=False):
             shares = [share(outcome) for outcome in outcomes if outcome.mode == mode]
             axes.hist(shares, bins=bins, color=colour, alpha=0.6, label=f"{mode} rolling, random schedules")
         axes.axvline(1, color=BUDGET, label="solved = worst schedule, every stack")

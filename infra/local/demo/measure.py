@@ -47,7 +47,7 @@ def datastores_seen(stack: Stack, watch: Watch, idle: Idle, left: Sample) -> dic
             title=stack.solution.datastores[name].title,
             budget=everyone_but_operators(stack.solution.datastores[name]),
             limit=stack.solution.datastores[name].limit,
-            limit_enforced=name == REDIS,
+            limit_enforced=name == REDIS or (name in stack.further and stack.further[name].refuses),
             per_worker=stack.solution.datastores[name].per_worker,
             peak=stack.kernel.peak(name),
             left=left.connections[name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,13 +15,8 @@ from infra.local.caller import Outcome
 from infra.local.demo.report import DatastoreSeen, Event, Report
 
 INK, FAINT, BUDGET, GRANTED = "#1f2933", "#9aa5b1", "#c81e1e", "#6b7280"
-DATASTORE_COLOURS = {
-    "mongodb": "#2f855a",
-    "redis": "#b7791f",
-    "weaviate": "#2b6cb0",
-    "elasticsearch": "#805ad5",
-    "opensearch": "#38a3a5",
-}
+# In the report's order: MongoDB, Redis, and those beyond.
+DATASTORE_COLOURS = ("#2f855a", "#b7791f", "#2b6cb0", "#805ad5", "#38a3a5", "#c05621")
 WORKER_COLOURS = ("#2b6cb0", "#63b3ed", "#805ad5", "#38a3a5")
 # Of the width of the time axis: nearer marks than this would cover each other and are set one above the other.
 NEAR = 0.022
@@ -36,8 +32,9 @@ def draw(report: Report, path: Path) -> None:
         # A Figure of its own, without pyplot: no window system is asked for, and nothing global is kept.
         figure = Figure(figsize=(12, 9), dpi=150, layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.1))
         panels = figure.subplots(len(report.datastores) + 1, 1, sharex=True)
-        for axes, datastore in zip(panels, report.datastores.values(), strict=False):
-            _connections(axes, report, datastore)
+        colours = cycle(DATASTORE_COLOURS)
+        for axes, datastore, colour in zip(panels, report.datastores.values(), colours, strict=False):
+            _connections(axes, report, datastore, colour)
         _jobs(panels[-1], report)
         _events(list(panels), report)
         panels[-1].set_xlabel("seconds since the servers were up")
@@ -55,10 +52,9 @@ def _headline(report: Report) -> str:
     )
 
 
-def _connections(axes: Axes, report: Report, seen: DatastoreSeen) -> None:
+def _connections(axes: Axes, report: Report, seen: DatastoreSeen, colour: str) -> None:
     times = [moment.at for moment in report.counted]
     held = [moment.connections[seen.name] for moment in report.counted]
-    colour = DATASTORE_COLOURS[seen.name]
     axes.axhspan(seen.budget, seen.limit, color=FAINT, alpha=0.15, linewidth=0, label="reserve for operators")
     _budget(axes, seen.budget)
     told = [look.at for look in report.told]

@@ -1,52 +1,28 @@
-"""The datastores beyond MongoDB and Redis that this machine can run, by their name in the stack config."""
+"""The datastores beyond MongoDB and Redis that this machine can run: those of the registry with a module here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 
-from infra.local.kernel import Endpoint
-from infra.local.run import Run
-from infra.local.servers import search, weaviate
-from infra.supply.binaries import build_missing
-from infra.supply.java_servers import java_server
+from infra.datastores import KINDS
+from infra.local.servers.server import Server
 
-NAMES = ("weaviate", "elasticsearch", "opensearch")
+NAMES = tuple(
+    kind.name
+    for kind in KINDS.values()
+    if not kind.of_its_own_section and find_spec(f"{__package__}.{kind.name}")
+)
 
 
-@dataclass(frozen=True)
-class Further:
-    """A running server: where its connections are counted, and what a worker must know to reach it."""
-
-    endpoint: Endpoint
-    environment: dict[str, str]
+def server_of(name: str) -> Server:
+    """One of `NAMES`."""
+    server: Server = import_module(f"{__package__}.{name}").SERVER
+    return server
 
 
 def build(names: Iterable[str]) -> None:
-    """Build what is missing for these, for minutes when nothing is cached. Raises BuildError."""
+    """Build what is missing for these. Raises BuildError."""
     for name in names:
-        if name == "weaviate":
-            build_missing([name])
-        else:
-            java_server(name)
-
-
-async def start(run: Run, name: str) -> Further:
-    """Start one of `NAMES`.
-
-    Raises:
-        StartFailed: with its last log lines.
-    """
-    if name == "weaviate":
-        server = await weaviate.start(run)
-        settings = server.settings
-        return Further(
-            Endpoint(server.process.pid, settings.port, also=(settings.grpc_port,)),
-            {
-                "WEAVIATE_URL": server.url,
-                "WEAVIATE_GRPC_URL": server.grpc_url,
-                "WEAVIATE_API_KEY": settings.key,
-            },
-        )
-    node = await search.start(run, "elasticsearch" if name == "elasticsearch" else "opensearch")
-    return Further(Endpoint(node.process.pid, node.port), {f"{name.upper()}_URL": node.url})
+        server_of(name).build()

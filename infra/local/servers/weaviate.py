@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from infra.local.kernel import Endpoint
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
-from infra.local.process import Process
 from infra.local.run import Run
 from infra.local.servers.probes import answers_http
-from infra.supply.binaries import binary
+from infra.local.servers.server import Running, Server
+from infra.supply.binaries import binary, build_missing
 
 # A node that is alone waits up to 10 s for others before it elects itself.
 START_SECONDS = 60.0
@@ -26,28 +28,11 @@ class Settings:
     cluster_ports: tuple[int, ...] = field(default_factory=lambda: tuple(free_port() for _ in range(4)))
 
 
-@dataclass(frozen=True)
-class Weaviate:
-    """A running server. Weaviate binds gRPC to every address, whatever it is told: there the key keeps others out."""
-
-    process: Process
-    settings: Settings
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.settings.port}"
-
-    @property
-    def grpc_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.settings.grpc_port}"
+async def start(run: Run, connections: int) -> Running:  # noqa: ARG001  # it knows no limit
+    return await retry_on_clash(lambda: _start_with(run, Settings()))
 
 
-async def start(run: Run) -> Weaviate:
-    return await retry_on_clash(lambda: start_with(run, Settings()))
-
-
-async def start_with(run: Run, settings: Settings) -> Weaviate:
-    """Start it on ports of yours, with the run's data: a restart, when it ran before."""
+async def _start_with(run: Run, settings: Settings) -> Running:
     command: list[str | Path] = [
         binary("weaviate"),
         "--scheme",
@@ -60,7 +45,27 @@ async def start_with(run: Run, settings: Settings) -> Weaviate:
     process = run.start("weaviate", command, environment=_environment(run, settings))
     ready = f"http://{LOOPBACK}:{settings.port}/v1/.well-known/ready"
     await process.ready(lambda: answers_http(ready), within=START_SECONDS)
-    return Weaviate(process, settings)
+    return Running(
+        # gRPC is bound to every address, whatever Weaviate is told: there the key keeps others out.
+        Endpoint(process.pid, settings.port, also=(settings.grpc_port,)),
+        process,
+        {
+            "WEAVIATE_URL": f"http://{LOOPBACK}:{settings.port}",
+            "WEAVIATE_GRPC_URL": f"http://{LOOPBACK}:{settings.grpc_port}",
+            "WEAVIATE_API_KEY": settings.key,
+        },
+        again=lambda: _start_with(run, settings),
+    )
+
+
+async def _ask(client: Any) -> None:
+    await client.get_meta()  # HTTP
+    await client.collections.use("Nothing").exists()  # HTTP
+    await client._connection._ping_grpc("async")  # noqa: SLF001  # gRPC
+
+
+async def _keep(client: Any, call: dict[str, str]) -> None:
+    await client.collections.use("Call").data.insert(call, vector=[0.1, 0.2, 0.3])
 
 
 def _environment(run: Run, settings: Settings) -> dict[str, str]:
@@ -88,3 +93,6 @@ def _environment(run: Run, settings: Settings) -> dict[str, str]:
         "GO_PROFILING_DISABLE": "true",
         "LOG_LEVEL": "warning",
     }
+
+
+SERVER = Server(build=lambda: build_missing(["weaviate"]), start=start, ask=_ask, keep=_keep)

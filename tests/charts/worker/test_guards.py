@@ -172,10 +172,10 @@ def test_a_managed_datastore_whose_place_the_network_policy_does_not_know_is_ref
 
 def test_ports_are_the_budgets_where_nobody_gives_others() -> None:
     render({"networkPolicy": {"datastores": {"mongodb": None}}})
-    stack = {"fleet": SMALL, "mongodb": INDEXES, "datastores": {"postgresql": {}}}
-    places = {"postgresql": {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}}
-    values = {"secrets": {"POSTGRESQL_URL": {"existingSecret": "x"}}, "networkPolicy": {"datastores": places}}
-    with pytest.raises(Refused, match=r"networkPolicy.datastores.postgresql.ports is missing"):
+    stack = {"fleet": SMALL, "mongodb": INDEXES, "datastores": {"ledger": {}}}
+    places = {"ledger": {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}}
+    values = {"secrets": {"LEDGER_URL": {"existingSecret": "x"}}, "networkPolicy": {"datastores": places}}
+    with pytest.raises(Refused, match=r"networkPolicy.datastores.ledger.ports is missing"):
         render(values, stack=stack)
 
 
@@ -206,8 +206,8 @@ def test_what_an_earlier_version_does_not_say_is_asked_for() -> None:
 
 
 def test_a_further_datastore_needs_its_secret_and_its_place() -> None:
-    stack = {"fleet": SMALL, "mongodb": INDEXES, "datastores": {"postgresql": {}}}
-    with pytest.raises(Refused, match=r"secrets.POSTGRESQL_URL is missing"):
+    stack = {"fleet": SMALL, "mongodb": INDEXES, "datastores": {"ledger": {}}}
+    with pytest.raises(Refused, match=r"secrets.LEDGER_URL is missing"):
         render(stack=stack)
-    with pytest.raises(Refused, match=r"networkPolicy.datastores.postgresql is missing"):
-        render({"secrets": {"POSTGRESQL_URL": {"existingSecret": "postgresql"}}}, stack=stack)
+    with pytest.raises(Refused, match=r"networkPolicy.datastores.ledger is missing"):
+        render({"secrets": {"LEDGER_URL": {"existingSecret": "ledger"}}}, stack=stack)

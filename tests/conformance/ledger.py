@@ -1,4 +1,4 @@
-"""A datastore of your own, whole: PostgreSQL by asyncpg. Each operation's `timeout=` limits its wait for the pool."""
+"""A datastore of your own, whole: a ledger in PostgreSQL. Each operation's `timeout=` limits its wait for the pool."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from agent.runtime.settings import Environment, secret_url
 
 
 class Settings(Environment):
-    url: Annotated[SecretStr, secret_url("postgresql")] = Field(alias="POSTGRESQL_URL")
-    pool: int = Field(2, alias="POSTGRESQL_POOL", ge=1)
-    worker_pool: int = Field(1, alias="POSTGRESQL_WORKER_POOL", ge=0)
+    url: Annotated[SecretStr, secret_url("postgresql")] = Field(alias="LEDGER_URL")
+    pool: int = Field(2, alias="LEDGER_POOL", ge=1)
+    worker_pool: int = Field(1, alias="LEDGER_WORKER_POOL", ge=0)
 
 
-class PostgreSQL:
-    name = "postgresql"
+class Ledger:
+    name = "ledger"
 
     def __init__(self, settings: Settings, pool: int) -> None:
         self.pool = asyncpg.create_pool(settings.url.get_secret_value(), min_size=0, max_size=pool, timeout=3)
@@ -38,7 +38,7 @@ class PostgreSQL:
 
 
 @asynccontextmanager
-async def postgresql() -> AsyncIterator[asyncpg.Pool[Any]]:
+async def ledger() -> AsyncIterator[asyncpg.Pool[Any]]:
     settings = Settings.from_environment()
-    async with within_share(PostgreSQL.name, settings, lambda pool: PostgreSQL(settings, pool)) as datastore:
+    async with within_share(Ledger.name, settings, lambda pool: Ledger(settings, pool)) as datastore:
         yield datastore.pool
