@@ -15,11 +15,11 @@ from infra.local.process import Process
 from infra.local.processes import children, sockets
 from infra.local.run import Run
 from infra.local.servers import mongodb as mongodb_server
-from infra.local.servers import postgresql as postgresql_server
+from infra.local.servers import postgresql, redis_nodes
 from infra.local.servers import redis as redis_server
-from infra.local.servers import redis_nodes
 from infra.local.servers.further import NAMES, server_of
 from infra.local.servers.server import Running
+from infra.local.servers.server import Server as LocalServer
 from tests.conformance.ledger import ledger
 
 SERVER_LIMIT = 100
@@ -120,28 +120,25 @@ async def _redis_cluster(run: Run) -> Server:
     return server(node)
 
 
-def _further(name: str) -> Case:
-    async def start(run: Run) -> Server:
+def _of(runs: LocalServer, url_as: str = "") -> Callable[[Run], Awaitable[Server]]:
+    """Of a further datastore; its address under the name `url_as`, where that is given."""
+
+    async def started(run: Run) -> Server:
         def server(at: Running) -> Server:
             async def again() -> Server:
                 return server(await at.again())
 
-            return Server(at.process, (at.endpoint.port, *at.endpoint.also), at.environment, again)
+            environment = {url_as or variable: value for variable, value in at.environment.items()}
+            return Server(at.process, (at.endpoint.port, *at.endpoint.also), environment, again)
 
-        return server(await server_of(name).start(run, SERVER_LIMIT))
+        return server(await runs.start(run, SERVER_LIMIT))
 
+    return started
+
+
+def _further(name: str) -> Case:
     opened = getattr(import_module(f"agent.runtime.datastores.{name}"), name)
-    return Case(name, start, opened, server_of(name).ask)
-
-
-async def _ledger(run: Run) -> Server:
-    def server(at: postgresql_server.PostgreSQL) -> Server:
-        async def again() -> Server:
-            return server(await postgresql_server.start_on(run, at.port, at.password, at.max_connections))
-
-        return Server(at.process, (at.port,), {"LEDGER_URL": at.url}, again)
-
-    return server(await postgresql_server.start(run, SERVER_LIMIT))
+    return Case(name, _of(server_of(name)), opened, server_of(name).ask)
 
 
 QUICK = (
@@ -153,5 +150,5 @@ QUICK = (
 HEAVY = (
     *map(_further, NAMES),
     # The page's example of a datastore of one's own.
-    Case("ledger", _ledger, ledger, lambda pool: pool.fetchval("SELECT 1", timeout=5)),
+    Case("ledger", _of(postgresql.SERVER, "LEDGER_URL"), ledger, postgresql.SERVER.ask),
 )
