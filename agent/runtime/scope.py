@@ -8,12 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from agent.runtime.errors import IN_THE_LIFESPAN, LifespanError
-
-if TYPE_CHECKING:
-    from agent.runtime.datastores.base import Datastore
+from agent.runtime.protocol import Datastore
 
 # After a cancelled close, what a task may use to unwind before it is given up.
 UNWIND_SECONDS = 0.5

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from agent.runtime.datastores import spool_files
+from agent.runtime import spool_files
 from agent.runtime.errors import SettingsError
 
 

@@ -11,8 +11,7 @@ from typing import Literal
 
 import psutil
 
-from agent.runtime import metrics
-from agent.runtime.datastores import spool_files
+from agent.runtime import metrics, spool_files
 from agent.runtime.datastores.base import publish
 from agent.runtime.scope import Scope
 from agent.runtime.settings import WorkerSettings, connection_budgets

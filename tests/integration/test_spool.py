@@ -23,9 +23,9 @@ from agent.runtime.datastores import mongodb_spool, mongodb_url
 from agent.runtime.datastores.mongodb import mongodb
 from agent.runtime.datastores.mongodb_indexes import create_indexes
 from agent.runtime.datastores.mongodb_spool import Restored, restore, restoring, store
-from agent.runtime.datastores.spool_files import Place, identity, refused, waiting
 from agent.runtime.scope import command_scope
 from agent.runtime.settings import MongoDBSettings
+from agent.runtime.spool_files import Place, identity, refused, waiting
 from infra.local.eventually import eventually
 from infra.local.run import Run
 from infra.local.servers import mongodb as mongodb_server

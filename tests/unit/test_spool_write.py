@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.datastores.spool_files import Place, collection_of, identity, read, waiting
 from agent.runtime.errors import SettingsError
 from agent.runtime.settings import worker_settings
+from agent.runtime.spool_files import Place, collection_of, identity, read, waiting
 
 
 def test_a_full_disk_is_told_and_keeps_no_half_of_a_document(

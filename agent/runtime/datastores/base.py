@@ -1,4 +1,4 @@
-"""What every datastore must offer, and the one way in which all of them are opened, counted and closed."""
+"""The one way in which all datastores are opened, counted and closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agent.runtime import metrics, tracing
@@ -19,37 +18,12 @@ from agent.runtime.errors import (
     DatastoreUnavailable,
     LifespanError,
 )
+from agent.runtime.protocol import Connections, Datastore
 from agent.runtime.scope import Scope
 
 logger = logging.getLogger("agent.runtime")
 
-
-@dataclass(frozen=True)
-class Connections:
-    """Sockets a client holds now, as the server counts them.
-
-    `monitoring` are the driver's own sockets beside the pool; they carry no operations but count against the limit.
-    """
-
-    in_use: int = 0
-    idle: int = 0
-    monitoring: int = 0
-
-
-class Datastore(Protocol):
-    """A client of one datastore. `name` labels its metrics and its row in the budget."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def open(self) -> None:
-        """Connect and make sure that the server answers. Called once, in the lifespan's loop."""
-
-    async def close(self) -> None:
-        """Close every socket. Called once, also after an `open()` that failed half-way."""
-
-    def connections(self) -> Connections:
-        """What is open now; cheap, called every second."""
+__all__ = ["Connections", "Datastore", "Home", "opened", "publish", "within_share"]
 
 
 DatastoreT = TypeVar("DatastoreT", bound=Datastore)

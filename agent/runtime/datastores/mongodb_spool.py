@@ -31,9 +31,8 @@ from pymongo.errors import (
     WriteError,
 )
 
-from agent.runtime import metrics
-from agent.runtime.datastores import spool_files
-from agent.runtime.datastores.spool_files import waiting
+from agent.runtime import metrics, spool_files
+from agent.runtime.spool_files import waiting
 
 logger = logging.getLogger("agent.runtime")
 
