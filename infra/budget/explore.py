@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from infra.budget.solver import solve
 from infra.budget.suggestions import Changes, largest
-from infra.config import ConfigError, Problem, StackConfig, apply_overrides
+from infra.config import StackConfig, apply_overrides
 from infra.config.plans import PLANS, families, plans_of
-from infra.config.problems import shown
 from infra.config.schema import MOST_JOBS
 from infra.datastores import MONGODB, kind_of
 from infra.datastores.plan import Family, Plan
@@ -60,33 +55,6 @@ def plan_changes(plan: str) -> Changes:
     """The overrides that put a datastore on this plan: what belongs to a server of our own goes."""
     kind = kind_of(PLANS[plan].family.datastore)
     return {f"{kind.section}.plan": plan, kind.limit_key: None, **dict.fromkeys(kind.not_beside_plan)}
-
-
-def asked(jobs: int | None, plans: Iterable[str], what_if: Iterable[str]) -> Changes:
-    """The overrides of the command's --jobs, --plan and --what-if; later ones win over earlier ones.
-
-    Raises:
-        ConfigError: naming the option and what is accepted.
-    """
-    changes: Changes = {} if jobs is None else {"fleet.jobs": jobs}
-    for plan in plans:
-        if plan not in PLANS:
-            raise ConfigError([Problem("--plan", "", f"got {shown(plan)}; accepted: {', '.join(PLANS)}")])
-        changes |= plan_changes(plan)
-    for given in what_if:
-        key, equals, value = given.partition("=")
-        if not equals or "." not in key:
-            text = "accepted: KEY=VALUE such as mongodb.pool=3, or KEY= to take the key out"
-            raise ConfigError([Problem("--what-if", "", f"got {shown(given)}; {text}")])
-        changes[key.strip()] = _value(value)
-    return changes
-
-
-def _value(text: str) -> object:
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError):
-        return text  # the key's own check will say what is accepted
 
 
 def _of_plan(config: StackConfig, plan: Plan) -> PlanJobs:

@@ -21,12 +21,13 @@ from rich.console import Console
 from infra.budget import solve
 from infra.budget.capacity import capacity
 from infra.budget.deployed import Deployed, deployed
-from infra.budget.explore import asked, curves, most_jobs
+from infra.budget.explore import curves, most_jobs
 from infra.budget.suggestions import Changes, suggest
 from infra.budget.transition import plan_transition
 from infra.config import ConfigError, Problem, StackConfig, apply_overrides, load_config
 from infra.handoff.values import read_block, write_values
 from infra.report.comparison import print_what_if
+from infra.report.options import asked
 from infra.report.tables import print_report
 from infra.report.transition import print_transition
 
