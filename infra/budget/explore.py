@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from infra.budget.solver import solve
 from infra.budget.suggestions import Changes, largest
 from infra.config import StackConfig, apply_overrides
+from infra.config.fleet import MOST_JOBS
 from infra.config.plans import PLANS, families, plans_of
-from infra.config.schema import MOST_JOBS
 from infra.datastores import MONGODB, kind_of
 from infra.datastores.plan import Family, Plan
 

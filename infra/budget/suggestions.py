@@ -9,8 +9,8 @@ from infra.budget.fleet import jobs_per_cell
 from infra.budget.solution import Datastore, Solution, grouped
 from infra.budget.solver import solve
 from infra.config import ConfigError, FastRolling, StackConfig, apply_overrides
+from infra.config.fleet import MOST_JOBS
 from infra.config.plans import PLANS, plans_of
-from infra.config.schema import MOST_JOBS
 from infra.datastores import DatastoreKind, kind_of
 
 Changes = dict[str, object]

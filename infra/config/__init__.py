@@ -6,22 +6,15 @@ smaller = apply_overrides(config, {"fleet.slots": 8})
 
 from __future__ import annotations
 
+from infra.config.datastore import Consumer, DatastoreConfig
 from infra.config.deployment import DeploymentConfig
+from infra.config.fleet import FastRolling, FleetConfig, Rolling, StrictRolling
 from infra.config.load import apply_overrides, load_config, parse_config, without_unknown_keys
+from infra.config.mongodb import MongoDBConfig, Routers
+from infra.config.others import OtherConfig
 from infra.config.problems import ConfigError, Problem
-from infra.config.schema import (
-    Consumer,
-    DatastoreConfig,
-    FastRolling,
-    FleetConfig,
-    MongoDBConfig,
-    OtherConfig,
-    RedisConfig,
-    Rolling,
-    Routers,
-    StackConfig,
-    StrictRolling,
-)
+from infra.config.redis import RedisConfig
+from infra.config.schema import StackConfig
 
 __all__ = [
     "ConfigError",

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic import BaseModel, ValidationError
 
+from infra.config.datastore import CONSUMER_NAME
 from infra.config.deployment import ACCEPTED
-from infra.config.schema import CONSUMER_NAME, DATASTORE_NAME, OtherConfig, StackConfig
+from infra.config.others import DATASTORE_NAME, OtherConfig
+from infra.config.schema import StackConfig
 
 NAMESPACE = "agent-datastores"
 _LONGEST_SHOWN = 60

@@ -12,7 +12,7 @@ import simpy
 from infra.budget import solve
 from infra.budget.solution import Solution
 from infra.config import StackConfig, parse_config
-from infra.config.schema import Routers
+from infra.config.mongodb import Routers
 from tests.model.configs import random_config
 from tests.model.fleet import Fleet, Pace
 from tests.model.kubernetes import Cluster
