@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from infra import budget
 from infra.budget import solve
 from infra.budget.solution import Datastore, MongoDBServer, RedisServer, Solution
-from infra.config import OtherConfig, StackConfig, StrictRolling, parse_config
+from infra.config import MongoDBConfig, OtherConfig, RedisConfig, StackConfig, StrictRolling, parse_config
 from infra.config.plans import PLANS, families, plans_of
 from infra.handoff.environment import worker_environment
 from tests.unit.budget_cases import QUICK, Values, all_values, configured
@@ -92,7 +92,8 @@ def total_by_hand(config: StackConfig, name: str) -> int:
 def limit_by_hand(config: StackConfig, name: str) -> float:
     if name == "redis_sentinel":
         return config.redis.sentinel_limit or 10_000
-    store = {"mongodb": config.mongodb, "redis": config.redis}.get(name) or config.datastores[name]
+    own: dict[str, MongoDBConfig | RedisConfig] = {"mongodb": config.mongodb, "redis": config.redis}
+    store = own.get(name) or config.datastores[name]
     return PLANS[store.plan].limit if store.plan else store.limit or math.inf
 
 
