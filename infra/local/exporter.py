@@ -1,7 +1,7 @@
 """What each server holds, counted at the server, under the names of the official exporters.
 
-In a cluster percona/mongodb_exporter and oliver006/redis_exporter say it. Neither can be used here: FerretDB has no
-`connections` in its serverStatus, and redis_exporter does not exist as a Go module. So the kernel's count of a
+In a cluster percona/mongodb_exporter and oliver006/redis_exporter say it. Neither is run here: redis_exporter does not
+exist as a Go module, and serverStatus would cost connections that the budget does not count. So the kernel's count of a
 server's sockets stands for mongod's, and Redis's own INFO is read; rules and dashboards are the same everywhere.
 """
 

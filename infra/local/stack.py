@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.budget.solution import Datastore, RedisServer, Solution
+from infra.budget.solution import Datastore, MongoDBServer, RedisServer, Solution
 from infra.handoff.environment import worker_environment
 from infra.local import worker as workers_
 from infra.local.conversation import Line
@@ -122,15 +122,15 @@ async def running(
     Raises:
         StartFailed: with the name of what did not come up and its last log lines.
     """
-    settings = solution.datastores[REDIS].server
-    # Neither plan nor limit in the stack file: the server is ours, and the budget says how to set it.
-    limit = settings.maxclients if isinstance(settings, RedisServer) else solution.datastores[REDIS].limit
+    # Neither plan nor limit in the stack file: the servers are ours, and the budget says how to set them.
+    mongodb_limit, redis_limit = _limit(solution.datastores[MONGODB]), _limit(solution.datastores[REDIS])
     livekit_server = await livekit.start(run)
-    mongodb_server = await mongodb.start(run)
-    redis_server = await redis.start(run, limit)
+    mongodb_server = await mongodb.start(run, mongodb_limit)
+    redis_server = await redis.start(run, redis_limit)
     metrics = await metrics_store.start(run)
     say(
-        f"servers up: livekit-server, MongoDB wire (FerretDB), Valkey with maxclients {limit}, VictoriaMetrics"
+        f"servers up: livekit-server, MongoDB wire (SecantusDB) with at most {mongodb_limit} connections, "
+        f"Valkey with maxclients {redis_limit}, VictoriaMetrics"
     )
     others: dict[str, Running] = {}
     for name in further.NAMES:
@@ -166,3 +166,13 @@ async def running(
             yield stack
         finally:
             await stack.stop_workers(within=STOP_SECONDS)
+
+
+def _limit(datastore: Datastore) -> int:
+    match datastore.server:
+        case MongoDBServer() as server:
+            return server.max_incoming_connections
+        case RedisServer() as server:
+            return server.maxclients
+        case _:
+            return datastore.limit

@@ -18,7 +18,6 @@ from infra.local.errors import LocalError
 from infra.local.observed import Observed, observed
 from infra.local.process import STOP_SECONDS
 from infra.local.run import Run
-from infra.local.servers.mongodb import NO_LIMIT
 from infra.local.stack import Stack
 from infra.local.up_table import line, table
 from infra.local.watch import Watch, watching
@@ -79,7 +78,7 @@ def _addresses(stack: Stack, watched: Observed, file: str) -> str:
         ),
         ("call", f"python -m infra.local call --run {stack.run.name}"),
     ]
-    return "\n".join(["", *(f"  {what:<10} {where}" for what, where in rows), "", f"  {NO_LIMIT}", ""])
+    return "\n".join(["", *(f"  {what:<10} {where}" for what, where in rows), ""])
 
 
 async def _show(console: Console, stack: Stack, watch: Watch) -> None:

@@ -126,9 +126,9 @@ from tests.benchmarks.wire import Wire  # noqa: E402
 
 @asynccontextmanager
 async def servers(output: Path, *, tls: bool = False) -> AsyncIterator[Bench]:
-    """FerretDB and Valkey as processes, one document and one value in them, each behind a wire."""
+    """MongoDB's and Redis' servers as processes, one document and one value in them, each behind a wire."""
     async with Run("bench", output) as started:
-        mongodb_server = await mongodb.start(started)
+        mongodb_server = await mongodb.start(started, 1000)
         redis_server = await redis.start(started, MAXCLIENTS)
         await _fill(mongodb_server.url, redis_server.url)
         ports = [mongodb_server.port, redis_server.port]

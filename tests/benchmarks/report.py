@@ -37,7 +37,7 @@ that what else the machine does meets all of them:
   `init_beanie(skip_indexes=True)`, a `BlockingConnectionPool` of 2, opened in the entrypoint.
 - **(a) the forum's accepted answer**: default clients and `init_beanie` in the entrypoint, a shutdown callback.
 
-The servers are FerretDB 1.24 (a user, SCRAM-SHA-256) and Valkey (a password), without TLS, behind a proxy that
+The servers are SecantusDB 0.7 (a user, SCRAM-SHA-256) and Valkey (a password), without TLS, behind a proxy that
 counts round trips and adds their time ([wire.py](wire.py)); jobs are processes forked from a server that has imported
 everything, as LiveKit makes them ([job.py](job.py)), without a LiveKit server. {machine}; {remark}.
 Medians, with the middle half of the values in brackets. All values: [results.json](results.json).
@@ -52,10 +52,10 @@ make bench ARGS="--repeats 12"
 """
 
 FLOOR = """\
-*Protocol's floor*: MongoDB connect, hello, SCRAM-SHA-256, query: 6, of them 3 for SCRAM, for FerretDB neither takes its
-first half in hello nor leaves out its empty last exchange; mongod does both, and it is 1 there. PyMongo asks for hello
-on a connection of its monitor's first, which makes 8. Redis connect, HELLO with the password, GET: 3. TLS 1.3 adds one
-for each connection (so 2 on MongoDB's way, 1 on Redis's). The lifespan opens both at once: its way is 8 long, not 11.
+*Protocol's floor*: MongoDB connect, hello with SCRAM-SHA-256's first message, its second one, query: 4. PyMongo asks
+for hello on a connection of its monitor's first, which makes 6. Redis connect, HELLO with the password, GET: 3. TLS 1.3
+adds one for each connection (so 2 on MongoDB's way, 1 on Redis's). The lifespan opens both at once: its way is 6 long,
+not 9.
 
 Where the rest went: Beanie's `buildInfo` and `listCollections` (2, on every call; the version is in the handshake),
 its `listIndexes` and `createIndexes` for each model (2 each; one command makes them once), redis-py's `CLIENT SETINFO`

@@ -70,11 +70,11 @@ class Case:
 async def _mongodb(run: Run) -> Server:
     def server(at: mongodb_server.MongoDB) -> Server:
         async def again() -> Server:
-            return server(await mongodb_server.start_on(run, at.port, at.password))
+            return server(await mongodb_server.start_again(run, at))
 
         return Server(at.process, (at.port,), {"MONGODB_URL": at.url}, again)
 
-    return server(await mongodb_server.start(run))
+    return server(await mongodb_server.start(run, SERVER_LIMIT))
 
 
 async def _redis(run: Run) -> Server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +15,6 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from infra.local.kernel import Endpoint
-from infra.local.ports import LOOPBACK
 from infra.local.process import Process
 from infra.local.servers import mongodb, redis
 from infra.local.servers.probes import accepts_tcp
@@ -29,7 +27,6 @@ from tests.faults.proxy import Mode, Proxy
 from tests.faults.row import Stopwatch
 from tests.faults.wrongs import Wrong
 
-OPERATOR = "operator"
 ASKING = Path("tests/faults/agents/asking.py")
 # The defaults of agent/runtime/settings.py, which the other rows shorten: the times in these rows are those of
 # production. The room has no caller, so nobody may be waited for.
@@ -53,7 +50,7 @@ class Proxied:
     operator: Redis
     """A connection of the operator's to Valkey, past the proxy."""
     database: AsyncMongoClient[dict[str, Any]]
-    """The same to MongoDB, with a user of his own."""
+    """The same to MongoDB, as root."""
 
     @property
     def proxies(self) -> Mapping[str, Proxy]:
@@ -110,9 +107,7 @@ class Proxied:
         """Start the server again: same port, same data, same password."""
         run, stack = self.bench.stack.run, self.bench.stack
         if datastore == MONGODB:
-            self.processes[MONGODB] = (
-                await mongodb.start_on(run, stack.mongodb.port, stack.mongodb.password)
-            ).process
+            self.processes[MONGODB] = (await mongodb.start_again(run, stack.mongodb)).process
             return
         process = run.start("valkey-server", [binary("valkey-server"), run.state / "valkey.conf"])
         await process.ready(lambda: accepts_tcp(stack.redis.port), within=redis.START_SECONDS)
@@ -131,17 +126,8 @@ async def proxied(output: Path) -> AsyncIterator[Proxied]:
         for name, proxy in ((MONGODB, mongo), (REDIS, valkey)):
             bench.stack.kernel.endpoints[name] = Endpoint(os.getpid(), proxy.port)
         processes = {MONGODB: bench.stack.mongodb.process, REDIS: bench.stack.redis.process}
-        async with Redis.from_url(bench.stack.redis.url) as operator, _operator(bench) as database:
+        async with (
+            Redis.from_url(bench.stack.redis.url) as operator,
+            AsyncMongoClient[dict[str, Any]](bench.stack.mongodb.root_url) as database,
+        ):
             yield Proxied(bench, mongo, valkey, processes, operator, database)
-
-
-@asynccontextmanager
-async def _operator(bench: Bench) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
-    """A client of a user whom no row takes the password from."""
-    server, password = bench.stack.mongodb, secrets.token_hex(16)
-    async with AsyncMongoClient[dict[str, Any]](server.url) as first:
-        await first["admin"].command("createUser", OPERATOR, pwd=password, roles=[])
-    async with AsyncMongoClient[dict[str, Any]](
-        LOOPBACK, server.port, username=OPERATOR, password=password
-    ) as client:
-        yield client

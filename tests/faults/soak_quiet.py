@@ -123,7 +123,7 @@ class Observer:
         scrape_ms, yardstick_ms = await self._scrapes(list(workers.values()))
         watched = {name: worker.process.pid for name, worker in workers.items()} | {
             "livekit-server": stack.livekit.process.pid,
-            "FerretDB": stack.mongodb.process.pid,
+            "MongoDB": stack.mongodb.process.pid,
             "Valkey": stack.redis.process.pid,
         }
         datastores = {name: stack.solution.datastores[name] for name in (MONGODB, REDIS)}

@@ -37,7 +37,7 @@ MOST_POINTS = 200
 @pytest.fixture
 async def ports(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[set[int]]:
     async with Run("test-cancel") as run:
-        mongo = await mongodb_server.start(run)
+        mongo = await mongodb_server.start(run, 100)
         valkey = await redis_server.start(run, 32)
         monkeypatch.setenv("MONGODB_URL", mongo.url)
         monkeypatch.setenv("REDIS_URL", valkey.url)

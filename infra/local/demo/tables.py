@@ -11,7 +11,6 @@ from rich.text import Text
 
 from infra.local.caller import Outcome
 from infra.local.demo.report import DatastoreSeen, FleetSeen, Report
-from infra.local.servers.mongodb import NO_LIMIT
 
 
 def show(console: Console, report: Report, broken: list[str], files: dict[str, Path]) -> None:
@@ -27,7 +26,6 @@ def show(console: Console, report: Report, broken: list[str], files: dict[str, P
     ):
         console.print(table)
         console.print()
-    console.print(Text(NO_LIMIT, style="dim"))
     console.print(
         Text("Opening times come from the workers' histograms, interpolated within buckets.", style="dim")
     )

@@ -1,54 +1,84 @@
-"""A MongoDB-wire server: FerretDB with SQLite files (docker/offline/embedded/ferretdb says what it lacks)."""
+"""A MongoDB-wire server: SecantusDB, with the budget's limit (docker/offline/embedded/secantusdb says what it is)."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
-from infra.local.run import Run
+from infra.local.run import ROOT, Run
 from infra.local.servers.probes import accepts_tcp
 from infra.supply.binaries import binary
 
 DATABASE = "agent"
 USER = "agent"
-START_SECONDS = 20.0
-NO_LIMIT = (
-    "The embedded MongoDB-wire server (FerretDB) has no connection limit of its own: here the budget is held by the "
-    "workers alone, and checked in the kernel. A real mongod gets net.maxIncomingConnections from the same budget."
-)
+START_SECONDS = 30.0
+LAUNCHER = ROOT / "docker" / "offline" / "embedded" / "secantusdb" / "serve.py"
 
 
 @dataclass(frozen=True)
 class MongoDB:
-    """A running server; `url` holds the password: never print it."""
+    """A running server; its URLs hold passwords: never print them."""
 
     process: Process
     port: int
     password: str
+    root_password: str
+    max_connections: int
+    databases: tuple[str, ...]
+    """What the workers' user may read and write."""
     user: str = USER
 
     @property
     def url(self) -> str:
+        """For workers."""
         return self.url_at(self.port)
 
+    @property
+    def root_url(self) -> str:
+        return f"mongodb://root:{self.root_password}@{LOOPBACK}:{self.port}/?authSource=admin"
+
     def url_at(self, port: int) -> str:
-        """The same through a proxy on another port of loopback."""
-        return f"mongodb://{self.user}:{self.password}@{LOOPBACK}:{port}/?authSource=admin"
+        """The same through a proxy on another port of loopback; found by itself, the server names its own port."""
+        direct = "" if port == self.port else "&directConnection=true"
+        return f"mongodb://{self.user}:{self.password}@{LOOPBACK}:{port}/?authSource=admin{direct}"
 
 
-async def start(run: Run) -> MongoDB:
-    password = secrets.token_hex(16)
-    return await retry_on_clash(lambda: start_on(run, free_port(), password))
-
-
-async def start_on(run: Run, port: int, password: str) -> MongoDB:
-    """Start it on a port of yours, with the run's data: a restart, when it ran before; its users are in the data."""
-    process = run.start(
-        "ferretdb",
-        [binary("ferretdb"), "-listen", f"{LOOPBACK}:{port}", "-data", run.directory("mongodb")],
-        environment={"MONGODB_USERNAME": USER, "MONGODB_PASSWORD": password},
+async def start(run: Run, max_connections: int, databases: Sequence[str] = (DATABASE,)) -> MongoDB:
+    """Start it with at most `max_connections`, operators' reserve included; it closes further ones at once."""
+    passwords = secrets.token_hex(16), secrets.token_hex(16)
+    return await retry_on_clash(
+        lambda: _start_on(run, free_port(), passwords, max_connections, tuple(databases))
     )
+
+
+async def start_again(run: Run, before: MongoDB) -> MongoDB:
+    """A restart, with its data, port and passwords."""
+    passwords = before.password, before.root_password
+    return await _start_on(run, before.port, passwords, before.max_connections, before.databases)
+
+
+async def _start_on(
+    run: Run, port: int, passwords: tuple[str, str], max_connections: int, databases: tuple[str, ...]
+) -> MongoDB:
+    password, root_password = passwords
+    command: list[str | Path] = [binary("secantusdb"), LAUNCHER, "--port", str(port)]
+    command += [
+        "--data",
+        run.directory("mongodb"),
+        "--max-connections",
+        str(max_connections),
+        "--test-commands",
+    ]
+    environment = {
+        "MONGODB_ROOT_PASSWORD": root_password,
+        "MONGODB_USERNAME": USER,
+        "MONGODB_PASSWORD": password,
+        "MONGODB_DATABASES": ",".join(databases),
+    }
+    process = run.start("mongodb", command, environment=environment)
     await process.ready(lambda: accepts_tcp(port), within=START_SECONDS)
-    return MongoDB(process, port, password)
+    return MongoDB(process, port, password, root_password, max_connections, databases)
