@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.supply.engine import Engine
+from infra.supply.places import cache_directory
 
 AGENT = "agent-datastores/agent"
 
@@ -30,6 +31,7 @@ class Images:
 
 def ensure(engine: Engine, wanted: Mapping[str, Make]) -> dict[str, str]:
     """Have these images, by name; their tags by repository. What is there is not made again."""
+    (cache_directory() / "kind").mkdir(parents=True, exist_ok=True)  # where they are put together
     for name, make in wanted.items():
         if not engine.has_image(name):
             print(f"  image {name}", flush=True)

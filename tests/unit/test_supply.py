@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +24,19 @@ class Full(Engine):
 
     def has_image(self, name: str) -> bool:  # noqa: ARG002
         return True
+
+
+class Empty(Engine):
+    """It has none, and notes what it is told."""
+
+    asked: ClassVar[list[tuple[str | Path, ...]]] = []
+
+    def has_image(self, name: str) -> bool:  # noqa: ARG002
+        return False
+
+    def docker(self, *arguments: str | Path, stdin: bytes | None = None, within: float = 600) -> str:  # noqa: ARG002
+        self.asked.append(arguments)
+        return ""
 
 
 FULL = Full({}, ours=False)
@@ -45,6 +59,17 @@ def test_with_a_registry_the_agents_image_alone_is_built_and_charts_are_told_not
     assert list(made.tags) == [AGENT]
     assert not made.values
     assert Registry().node_image(FULL) is None
+
+
+def test_the_agents_image_is_built_where_nothing_is_cached_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    empty = Empty({}, ours=False)
+    (name,) = Registry().images(empty).names
+    (command,) = empty.asked
+    assert command[0] == "build"
+    assert name in command
 
 
 def test_without_one_charts_are_told_of_what_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
