@@ -98,6 +98,7 @@ docs: setup tools ## Write anew what is generated: the charts' READMEs, dashboar
 	@$(RUN) -m infra.monitoring write
 
 servers: setup
+	@$(RUN) -m infra.supply.lock_groups secantusdb
 	@$(RUN) -m infra.supply.binaries
 
 # What the tests of charts, alerts and dashboards render and check with.

@@ -149,22 +149,27 @@ class Placing:
             return None
         while True:
             agents, dispatches = await self._agents(), await self._dispatches()
-            alike = [d for d in dispatches if self._alike(d)]
-            starting = [d for d in alike if _starting(d)]
+            starting = [d for d in dispatches if self._alike(d) and _starting(d)]
             over = time.monotonic() > deadline
             # Of several who ask at once all but one withdraw: until then an agent may be a withdrawn one's.
             if over or sum(CALL_ATTRIBUTE in d.attributes for d in starting) < 2:
                 for identity in agents:
-                    owner = next((d for d in dispatches if identity in _identities(d)), None)
-                    if owner is not None and self._alike(owner):
-                        return owner.id
-                    # After an attempt it is that of a withdrawn one, on its way out. LiveKit notes a job late.
-                    if owner is None and not self.attempts:
-                        return next((d.id for d in alike if d in starting or not d.state.jobs), "")
+                    if (found := self._dispatch_of(identity, dispatches)) is not None:
+                        return found
             self._earlier = {d.id for d in dispatches}
             if not starting or over:
                 return None
             await asyncio.sleep(POLL_SECONDS)
+
+    def _dispatch_of(self, identity: str, dispatches: list[api.AgentDispatch]) -> str | None:
+        """Of an agent in the room ("" if it has none); None where it is not the one that is asked for."""
+        owner = next((d for d in dispatches if identity in _identities(d)), None)
+        if owner is not None:
+            return owner.id if self._alike(owner) else None
+        if self.attempts:  # that of a withdrawn attempt, on its way out
+            return None
+        # LiveKit notes a job late.
+        return next((d.id for d in dispatches if self._alike(d) and (_starting(d) or not d.state.jobs)), "")
 
     async def _taken(self, dispatch_id: str) -> str | None:
         """The dispatch whose job a worker has, as soon as one has it: this one, or one asked for at the same time."""

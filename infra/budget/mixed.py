@@ -16,8 +16,8 @@ def mix(old: Sequence[Deployed], new: Deployed) -> Mixed:
     """What may connect while a rollout replaces the fleets that are there by the new one.
 
     Helm changes the pod quota before the fleet. Above the new quota no pod starts, old or new: the old peak alone, or
-    the new quota filled with the dearer pods. Those may be old ones, even more than the old quota let in: what a larger
-    quota lets in first is an old rollout that the old one held up (tests/model, test_change.py).
+    the new quota filled with the pods that hold more. Those may be old ones, even more than the old quota let in: what
+    a larger quota lets in first is an old rollout that the old one held up (tests/model, test_change.py).
 
     Args:
         old: what was deployed and may still have workers, the oldest first; the same budget may come twice.

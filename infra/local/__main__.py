@@ -18,12 +18,12 @@ from infra.budget.solution import Solution
 from infra.config import ConfigError, StackConfig, apply_overrides, load_config
 from infra.handoff.series import budget_series
 from infra.local import interfaces, open_files
+from infra.local import stack as stacks
 from infra.local.chat import chat
 from infra.local.errors import LocalError
 from infra.local.servers import further
 from infra.local.state import find
 from infra.local.up import up
-from infra.supply.binaries import SERVERS, build_missing
 from infra.supply.errors import BuildError
 
 STACK_FILE = Path(__file__).resolve().parents[1] / "Pulumi.local.yaml"
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return asyncio.run(until_signalled(chat(console, stack.line, stack.name)))
         solution, workers = solved(given.stack, given.workers, given.slots, given.datastores)
         interfaces.require_one()
-        build_missing(SERVERS)
+        stacks.build()
         further.build(given.datastores)
         if given.command == "up":
             rooms = capacity(configured(given.stack, given.workers, given.slots, given.datastores))

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from infra.budget.solution import Datastore, MongoDBServer, RedisServer, Solution
+from infra.budget.solution import Datastore, Solution
 from infra.handoff.environment import worker_environment
 from infra.local import worker as workers_
 from infra.local.conversation import Line
@@ -20,6 +20,7 @@ from infra.local.run import Run
 from infra.local.servers import further, livekit, metrics_store, mongodb, redis
 from infra.local.servers.server import Running
 from infra.local.worker import Worker
+from infra.supply.binaries import SERVERS, build_missing
 
 AGENT_NAME = "assistant"
 MONGODB, REDIS = "mongodb", "redis"
@@ -102,6 +103,12 @@ class Stack:
         self.metrics.scrape({name: worker.metrics_port for name, worker in self.workers.items()})
 
 
+def build() -> None:
+    """Build and install what is missing of every stack's servers, for minutes. Raises BuildError."""
+    mongodb.program()
+    build_missing(SERVERS)
+
+
 @asynccontextmanager
 async def running(
     run: Run,
@@ -123,7 +130,7 @@ async def running(
         StartFailed: with the name of what did not come up and its last log lines.
     """
     # Neither plan nor limit in the stack file: the servers are ours, and the budget says how to set them.
-    mongodb_limit, redis_limit = _limit(solution.datastores[MONGODB]), _limit(solution.datastores[REDIS])
+    mongodb_limit, redis_limit = solution.datastores[MONGODB].limit, solution.datastores[REDIS].limit
     livekit_server = await livekit.start(run)
     mongodb_server = await mongodb.start(run, mongodb_limit)
     redis_server = await redis.start(run, redis_limit)
@@ -166,13 +173,3 @@ async def running(
             yield stack
         finally:
             await stack.stop_workers(within=STOP_SECONDS)
-
-
-def _limit(datastore: Datastore) -> int:
-    match datastore.server:
-        case MongoDBServer() as server:
-            return server.max_incoming_connections
-        case RedisServer() as server:
-            return server.maxclients
-        case _:
-            return datastore.limit

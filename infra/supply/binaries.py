@@ -20,12 +20,10 @@ from infra.supply.build_progress import Progress
 from infra.supply.building import POLL_SECONDS, Build, go_needed
 from infra.supply.errors import BuildError
 from infra.supply.go_toolchain import find_go
-from infra.supply.lock_groups import interpreter
 from infra.supply.places import cache_directory
 
-SECANTUSDB = "secantusdb"
 # Longest first, so that the two that run at once finish at about the same time.
-SERVERS = ("livekit-server", "victoria-metrics", "vmalert", SECANTUSDB)
+SERVERS = ("livekit-server", "victoria-metrics", "vmalert")
 VALKEY = "valkey-server"
 
 # Go compiles on every core by itself; a second build fills the gaps of the first (downloads, the linker's
@@ -34,7 +32,7 @@ AT_ONCE = 2
 
 
 def binary(name: str) -> Path:
-    """The path of an executable, by its folder's name, `valkey-server` or `secantusdb` (its package's interpreter).
+    """The path of an executable, by its folder's name or `valkey-server`.
 
     Blocks while it is built, for minutes when nothing is cached.
 
@@ -42,16 +40,12 @@ def binary(name: str) -> Path:
     """
     if name == VALKEY:
         return _bundled_valkey()
-    if name == SECANTUSDB:
-        return interpreter(SECANTUSDB, cache_directory())
     return build_missing([name])[name]
 
 
 def build_missing(names: Sequence[str]) -> dict[str, Path]:
     """Build those that are not in the cache, showing progress on standard error. Raises BuildError."""
-    if SECANTUSDB in names:
-        binary(SECANTUSDB)
-    builds = {name: Build(name, cache_directory() / "servers") for name in names if name != SECANTUSDB}
+    builds = {name: Build(name, cache_directory() / "servers") for name in names}
     missing = [build for build in builds.values() if not build.path.exists()]
     if missing:
         try:
@@ -98,7 +92,7 @@ def main(names: Sequence[str]) -> int:
     unwind_on_signals()
     directory = cache_directory() / "servers"
     try:
-        cached = [name for name in names if name == SECANTUSDB or Build(name, directory).path.exists()]
+        cached = [name for name in names if Build(name, directory).path.exists()]
         if len(cached) < len(names):
             print(f"building into {directory}", file=sys.stderr)
         for name in cached:

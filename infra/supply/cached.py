@@ -18,7 +18,7 @@ KNOWN_AS: dict[str, str] = {
     "6cf0fff67357": "44f2cc8e26c9",  # the kind node's image
     "707d70d8a3f6": "02d33f25481b",  # Debian with Python
     "c9e2edbb7183": "1f7fc002eca4",  # the servers' images
-    "29cfee5da3190009": "39d249784912a7a1",  # schemas of Kubernetes
+    "e0b091f3f5de7ff3": "39d249784912a7a1",  # schemas of Kubernetes
 }
 
 

@@ -1,4 +1,7 @@
-"""Programs that come as Python packages, of a group in uv.lock, installed by uv into the cache and nowhere else."""
+"""Programs that come as Python packages, of a group in uv.lock, installed by uv into the cache and nowhere else.
+
+`python -m infra.supply.lock_groups GROUP` installs one that is missing: exit status 0, or 1 with a message.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.supply.errors import BuildError
-from infra.supply.places import ROOT
+from infra.supply.places import ROOT, cache_directory
 
 # The newest Python that a group's packages have wheels for, where that is not any.
 NEWEST_PYTHON = {"secantusdb": (3, 13)}
+THIS_PYTHON = sys.version_info[:2]
 
 
 def installed(group: str, cache: Path) -> Path:
@@ -33,9 +38,8 @@ def interpreter(group: str, cache: Path) -> Path:
 def _home(group: str, cache: Path) -> Path:
     home = cache / f"{group}-{_pinned_version(group)}"
     done = home / "installed"
-    if not (
-        done.exists() and (home / "bin" / "python").exists()
-    ):  # a Python that was removed leaves a dead link
+    # A Python that was removed leaves a dead link.
+    if not (done.exists() and (home / "bin" / "python").exists()):
         _install(group, home)
         done.touch()
     return home
@@ -58,7 +62,7 @@ def _install(group: str, home: Path) -> None:
 
 def _python(uv: str, group: str) -> str:
     newest = NEWEST_PYTHON.get(group)
-    if newest is None or sys.version_info[:2] <= newest:
+    if newest is None or newest >= THIS_PYTHON:
         return sys.executable
     below = f"{newest[0]}.{newest[1] + 1}"
     found = subprocess.run(
@@ -71,7 +75,7 @@ def _python(uv: str, group: str) -> str:
     if found.returncode != 0:
         version = ".".join(map(str, newest))
         raise BuildError(
-            f"{group} is not made for Python {sys.version_info[0]}.{sys.version_info[1]}: have Python {version} beside "
+            f"{group} is not made for Python {THIS_PYTHON[0]}.{THIS_PYTHON[1]}: have Python {version} beside "
             f"it (Debian, Ubuntu: sudo apt install python{version}; macOS: brew install python@{version})"
         )
     return found.stdout.strip()
@@ -80,3 +84,18 @@ def _python(uv: str, group: str) -> str:
 def _pinned_version(group: str) -> str:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     return re.sub(r".*==", "", str(groups[group][0]))
+
+
+def main(groups: Sequence[str]) -> int:
+    """Install those that are missing; the exit status."""
+    try:
+        for group in groups:
+            installed(group, cache_directory())
+    except BuildError as error:
+        print(f"not installed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

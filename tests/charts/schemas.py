@@ -27,7 +27,7 @@ from infra.supply.places import cache_directory
 
 Schema = dict[str, Any]
 
-# As old as the charts' kubeVersion allows, the one that the cluster tests run, and the newest to be had.
+# As old as the charts' kubeVersion allows, the one that the cluster tests run, and the newest available.
 KUBERNETES = ("1.30.0", "1.34.4", "1.37.0")
 # Any that has modules and zips as Go 1.24 knows them.
 GO = (1, 24)

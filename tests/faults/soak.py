@@ -28,7 +28,6 @@ from infra.local import stack as stacks
 from infra.local.__main__ import LOG_WIDTH, STACK_FILE, count, solved, until_signalled
 from infra.local.errors import LocalError
 from infra.local.run import Run
-from infra.supply.binaries import SERVERS, build_missing
 from infra.supply.errors import BuildError
 from tests.faults import soak_report
 from tests.faults.soak_callers import Callers
@@ -154,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.width = max(console.width, LOG_WIDTH)
     try:
         solution, _ = solved(STACK_FILE, WORKERS, SLOTS)
-        build_missing(SERVERS)
+        stacks.build()
         return asyncio.run(until_signalled(soak(console, solution, given)))
     except (ConfigError, BuildError, LocalError) as error:
         print(error, file=sys.stderr)

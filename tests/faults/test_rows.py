@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-import pytest
 import pytest_asyncio
 
 from infra.local.worker import Worker
 from tests.faults import rows_capacity, rows_jobs, rows_machine, rows_workers
-from tests.faults.bench import Bench, servers
+from tests.faults.bench import Bench
 from tests.faults.row import ON_SERVERS, Result, Row, each, run
 
 pytestmark = ON_SERVERS
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
-    async with servers(tmp_path_factory.mktemp("faults")) as bench:
-        yield bench
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

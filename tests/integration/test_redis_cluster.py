@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import psutil
 import pytest
 from redis.asyncio import RedisCluster
 from redis.exceptions import MaxConnectionsError, RedisError
@@ -22,6 +22,7 @@ from agent.runtime.scope import Scope, lifespan_scope
 from agent.runtime.settings import RedisSettings
 from infra.local.eventually import eventually
 from infra.local.kernel import HELD
+from infra.local.processes import sockets
 from infra.local.run import Run
 from infra.local.servers.redis_nodes import Node, start_cluster, start_node
 
@@ -52,8 +53,7 @@ def settings(nodes: list[Node], after: str = "", **more: str) -> RedisSettings:
 
 def ours(nodes: list[Node]) -> list[int]:
     """Connections of this process to each, as the kernel has them."""
-    sockets = psutil.Process().net_connections(kind="tcp")
-    ports = [s.raddr.port for s in sockets if s.status in HELD and s.raddr]
+    ports = [s.remote_port for s in sockets(os.getpid()) if s.status in HELD]
     return [ports.count(node.port) for node in nodes]
 
 

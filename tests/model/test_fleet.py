@@ -178,7 +178,7 @@ def test_fast_rollouts_a_grace_period_apart_may_be_held_up() -> None:
     assert rolled_every(config, solve(config).time.termination_grace_period_seconds).cluster.refused
 
 
-# A machine that is lost, when the fleet is at its peak: the exception to invariant 3
+# A machine fails when the fleet is at its peak: the exception to invariant 3
 
 
 def after_losing_a_machine(config: StackConfig, *, power: bool, forced: bool) -> tuple[Fleet, int, int]:

@@ -24,7 +24,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     program.chmod(0o755)
     monkeypatch.setenv("UV", str(program))
-    monkeypatch.setattr(sys, "version_info", (3, 14, 0, "final", 0))
+    monkeypatch.setattr(lock_groups, "THIS_PYTHON", (3, 14))
     return program
 
 
@@ -34,6 +34,16 @@ def test_an_older_python_is_taken_where_the_packages_need_one(
     monkeypatch.setenv("FOUND", str(uv))
     assert lock_groups.interpreter("secantusdb", tmp_path / "cache").readlink() == uv
     assert lock_groups.interpreter("java", tmp_path / "cache").readlink() == Path(sys.executable)
+
+
+@pytest.mark.usefixtures("uv")
+def test_the_command_says_it_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FOUND", "")
+    assert lock_groups.main(["java", "secantusdb"]) == 1
+    assert capsys.readouterr().err.startswith("not installed: secantusdb is not made for Python 3.14")
 
 
 @pytest.mark.usefixtures("uv")

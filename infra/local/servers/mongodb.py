@@ -11,7 +11,8 @@ from infra.local.ports import LOOPBACK, free_port, retry_on_clash
 from infra.local.process import Process
 from infra.local.run import ROOT, Run
 from infra.local.servers.probes import accepts_tcp
-from infra.supply.binaries import binary
+from infra.supply.lock_groups import interpreter
+from infra.supply.places import cache_directory
 
 DATABASE = "agent"
 USER = "agent"
@@ -47,6 +48,11 @@ class MongoDB:
         return f"mongodb://{self.user}:{self.password}@{LOOPBACK}:{port}/?authSource=admin{direct}"
 
 
+def program() -> Path:
+    """The Python that runs it, installed when it is not there. Raises BuildError."""
+    return interpreter("secantusdb", cache_directory())
+
+
 async def start(run: Run, max_connections: int, databases: Sequence[str] = (DATABASE,)) -> MongoDB:
     """Start it with at most `max_connections`, operators' reserve included; it closes further ones at once."""
     passwords = secrets.token_hex(16), secrets.token_hex(16)
@@ -65,14 +71,8 @@ async def _start_on(
     run: Run, port: int, passwords: tuple[str, str], max_connections: int, databases: tuple[str, ...]
 ) -> MongoDB:
     password, root_password = passwords
-    command: list[str | Path] = [binary("secantusdb"), LAUNCHER, "--port", str(port)]
-    command += [
-        "--data",
-        run.directory("mongodb"),
-        "--max-connections",
-        str(max_connections),
-        "--test-commands",
-    ]
+    command: list[str | Path] = [program(), LAUNCHER, "--port", str(port), "--data", run.directory("mongodb")]
+    command += ["--max-connections", str(max_connections)]
     environment = {
         "MONGODB_ROOT_PASSWORD": root_password,
         "MONGODB_USERNAME": USER,

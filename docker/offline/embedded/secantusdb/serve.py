@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 from secantus.auth import SCRAM_SHA_256, derive_credentials
 from secantus.server import SecantusDBServer
@@ -24,7 +24,7 @@ HOST = "127.0.0.1"
 IDLE_SECONDS = 30 * 86_400.0
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve until SIGTERM or SIGINT."""
     given = _arguments()
     ends = {signal.SIGTERM, signal.SIGINT}
@@ -37,7 +37,7 @@ def main() -> int:
         max_connections=given.max_connections,
         client_idle_timeout_s=IDLE_SECONDS,
         cache_size="256M",
-        enable_test_commands=given.test_commands,
+        enable_test_commands=True,  # configureFailPoint, for root
     )
     databases = os.environ["MONGODB_DATABASES"].split(",")
     _user(server, "root", os.environ["MONGODB_ROOT_PASSWORD"], [{"role": "root", "db": "admin"}])
@@ -52,7 +52,6 @@ def main() -> int:
     # Not its stop(): that waits two seconds for a thread that sits in accept().
     server.connections.close_all()
     server.storage.close()
-    sys.stdout.flush()
     os._exit(0)
 
 
@@ -61,7 +60,6 @@ def _arguments() -> SimpleNamespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True, help="its directory")
     parser.add_argument("--max-connections", type=int, required=True, help="further ones are closed at once")
-    parser.add_argument("--test-commands", action="store_true", help="allow configureFailPoint")
     given = parser.parse_args(namespace=SimpleNamespace())
     missing = [
         name
@@ -97,4 +95,4 @@ def _user(server: SecantusDBServer, name: str, password: str, roles: list[dict[s
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
